@@ -1,0 +1,46 @@
+# Every target sets up .venv by itself when it is missing or out of date.
+PYTHON ?= python3
+PROFILE ?= quick
+CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+BIN := .venv/bin
+export PYTHONHASHSEED := 0
+
+.PHONY: help setup reproduce test lab format clean
+help:
+	@echo "make reproduce   run every notebook in its quick profile on the shipped data (PROFILE=cpu|paper for more)"
+	@echo "make test        lint, types, unit tests, and every notebook with outputs compared"
+	@echo "make lab         open the notebooks in JupyterLab"
+	@echo "make format      format code and notebooks"
+	@echo "make clean       remove .venv, runs and caches"
+
+setup: .venv/ready
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "ialelib needs Python 3.11 or newer; name one: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+reproduce: setup
+	$(BIN)/python -m ialelib.params params/$(PROFILE)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) --scheduler greedy --config profile=$(PROFILE)
+	@echo "Executed notebooks: $(CURDIR)/runs/$(PROFILE)"
+	@echo "Figures and tables: $(CURDIR)/figures/$(PROFILE)"
+
+test: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 tests notebooks
+
+lab: setup
+	$(BIN)/jupyter lab --notebook-dir=. notebooks/00_index.ipynb
+
+format: setup
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf .venv runs build dist .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
