@@ -1,0 +1,20 @@
+"""The one exception that means "the input is wrong", and the sentence for a misspelt name."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """Bad input: the message says what is wrong and what to do about it."""
+
+
+def unknown(kind: str, name: object, accepted: Iterable[str]) -> InputError:
+    """Error for a name that is not among the accepted ones, with the nearest of them.
+
+    >>> print(unknown("strategy", "entrpy", ["entropy", "badge"]))
+    unknown strategy 'entrpy'; did you mean 'entropy'? Accepted: badge, entropy
+    """
+    names = sorted(accepted)
+    near = get_close_matches(str(name), names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return InputError(f"unknown {kind} {str(name)!r}{hint} Accepted: {', '.join(names)}")

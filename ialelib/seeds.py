@@ -1,0 +1,21 @@
+"""Independent random streams from one seed."""
+
+import zlib
+
+import numpy as np
+
+
+def derive(seed: int, *path: str | int) -> int:
+    """A 63-bit seed for the stream named by `path`, e.g. `derive(3, "weights")`.
+
+    Streams of different names are independent, so one strategy drawing more numbers than another
+    never shifts the split, the initial weights or the sub-pools that both must share.
+    """
+    words = [zlib.crc32(str(part).encode()) for part in path]
+    state = np.random.SeedSequence([seed, *words]).generate_state(1, np.uint64)[0]
+    return int(state >> np.uint64(1))
+
+
+def stream(seed: int, *path: str | int) -> np.random.Generator:
+    """NumPy generator of the stream named by `path`."""
+    return np.random.default_rng(derive(seed, *path))

@@ -1,0 +1,32 @@
+"""Fixtures shared by all tests; they work with and without IALE_DATA in the environment."""
+
+from pathlib import Path
+
+import pytest
+
+from ialelib import data
+
+
+@pytest.fixture
+def empty_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder that `ialelib.data` takes for its data folder."""
+    monkeypatch.setenv("IALE_DATA", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def digits() -> data.DataSet:
+    """The shipped sample of MNIST: 8,000 training and 2,000 test images."""
+    return data.load("mnist-10k")
+
+
+@pytest.fixture(scope="session")
+def small_digits(digits: data.DataSet) -> data.DataSet:
+    """The first 600 training and 300 test images of it."""
+    return data.DataSet(
+        "small-digits",
+        digits.train_inputs[:600],
+        digits.train_labels[:600],
+        digits.test_inputs[:300],
+        digits.test_labels[:300],
+    )

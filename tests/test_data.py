@@ -1,0 +1,188 @@
+"""Array files, samples, and the toy Gaussians."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
+
+from ialelib import data
+from ialelib.data import toy_gaussians
+from ialelib.errors import InputError
+
+
+def arrays(train: int = 12, test: int = 6, shape: tuple[int, ...] = (5, 4)) -> dict[str, Any]:
+    rng = np.random.default_rng(7)
+    return {
+        "train_images": rng.integers(0, 256, (train, *shape), dtype=np.uint8),
+        "train_labels": np.arange(train) % 3,
+        "test_images": rng.integers(0, 256, (test, *shape), dtype=np.uint8),
+        "test_labels": np.arange(test) % 3,
+    }
+
+
+def numbered(images: int) -> dict[str, Any]:
+    """Test images of two pixels that spell their own index; the label is its last digit."""
+    index = np.arange(images)
+    pixels = np.stack([index // 256, index % 256], axis=1).astype(np.uint8)[:, None, :]
+    blank = np.zeros((10, 1, 2), np.uint8)
+    return {
+        "train_images": blank,
+        "train_labels": np.arange(10),
+        "test_images": pixels,
+        "test_labels": index % 10,
+    }
+
+
+def index_of(inputs: np.ndarray) -> np.ndarray:
+    return inputs[:, 0, 0].astype(int) * 256 + inputs[:, 0, 1]
+
+
+# Loading
+
+
+@pytest.mark.parametrize("name", ["mnist-10k", "fmnist-10k"])
+def test_shipped_sample_needs_no_data_folder(empty_data_folder: Path, name: str) -> None:
+    sample = data.load(name)
+    assert sample.name == name
+    assert sample.train_inputs.shape == (8000, 28, 28)
+    assert sample.test_inputs.shape == (2000, 28, 28)
+    assert sample.train_inputs.dtype == sample.test_inputs.dtype == np.uint8
+    assert sample.train_labels.dtype == sample.test_labels.dtype == np.int64
+    assert sample.classes == 10
+    assert sample.shape == (28, 28)
+    assert not any(empty_data_folder.iterdir())
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (5, 4, 3)])
+def test_dropped_file_is_a_data_set_of_its_name(
+    empty_data_folder: Path, shape: tuple[int, ...]
+) -> None:
+    given_arrays = arrays(shape=shape)
+    np.savez(empty_data_folder / "my-cells.npz", **given_arrays)
+    cells = data.load("my-cells")
+    assert (cells.name, cells.shape, cells.classes) == ("my-cells", shape, 3)
+    np.testing.assert_array_equal(cells.train_inputs, given_arrays["train_images"])
+    np.testing.assert_array_equal(cells.test_labels, given_arrays["test_labels"])
+    assert "my-cells" in data.available()
+
+
+def test_labels_of_any_integer_type_become_int64(empty_data_folder: Path) -> None:
+    labels = (np.arange(12) % 3).astype(np.uint8)
+    np.savez(empty_data_folder / "own.npz", **{**arrays(), "train_labels": labels})
+    assert data.load("own").train_labels.dtype == np.int64
+
+
+def test_dropped_file_comes_before_a_shipped_sample(empty_data_folder: Path) -> None:
+    np.savez(empty_data_folder / "mnist-10k.npz", **arrays())
+    assert len(data.load("mnist-10k").train_labels) == 12
+
+
+def test_class_seen_in_the_test_half_alone_counts(empty_data_folder: Path) -> None:
+    np.savez(empty_data_folder / "own.npz", **{**arrays(), "test_labels": np.full(6, 8)})
+    assert data.load("own").classes == 9
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [("mnst", "'mnist'"), ("fmnist-10", "'fmnist-10k'"), ("my-cell", "'my-cells'")],
+)
+def test_unknown_name_gives_the_nearest(empty_data_folder: Path, name: str, nearest: str) -> None:
+    np.savez(empty_data_folder / "my-cells.npz", **arrays())
+    with pytest.raises(InputError, match=f"unknown data set '{name}'; did you mean {nearest}"):
+        data.load(name)
+
+
+def test_leftover_of_a_killed_write_is_no_data_set(empty_data_folder: Path) -> None:
+    (empty_data_folder / ".mnist.npz.x7w_2k.npz").write_bytes(b"half")
+    assert not [name for name in data.available() if name.startswith(".")]
+
+
+# SET-10k
+
+
+def test_sample_of_a_set_splits_its_test_images(empty_data_folder: Path) -> None:
+    np.savez(empty_data_folder / "kmnist.npz", **numbered(50))
+    sample = data.load("kmnist-10k")
+    train, test = index_of(sample.train_inputs), index_of(sample.test_inputs)
+    assert sample.name == "kmnist-10k"
+    assert (len(train), len(test)) == (40, 10)
+    assert sorted([*train, *test]) == list(range(50))
+    assert list(train) != sorted(train)
+    np.testing.assert_array_equal(sample.train_labels, train % 10)
+    np.testing.assert_array_equal(sample.test_labels, test % 10)
+
+
+def test_sample_of_a_set_is_the_same_every_time(empty_data_folder: Path) -> None:
+    np.savez(empty_data_folder / "kmnist.npz", **numbered(50))
+    first, second = data.load("kmnist-10k"), data.load("kmnist-10k")
+    np.testing.assert_array_equal(first.train_inputs, second.train_inputs)
+
+
+def test_sample_of_a_larger_set_has_ten_thousand_images(empty_data_folder: Path) -> None:
+    np.savez(empty_data_folder / "svhn.npz", **numbered(12_000))
+    sample = data.load("svhn-10k")
+    chosen = index_of(np.concatenate([sample.train_inputs, sample.test_inputs]))
+    assert (len(sample.train_labels), len(sample.test_labels)) == (8000, 2000)
+    assert len(set(chosen)) == 10_000
+    # Drawn from all of them, not from the first 10,000.
+    assert chosen.max() > 11_900
+
+
+# Toy Gaussians
+
+
+def distance(toy: data.DataSet) -> float:
+    means = [toy.train_inputs[toy.train_labels == label].mean(axis=0) for label in (0, 1)]
+    return float(np.linalg.norm(means[1] - means[0]))
+
+
+@pytest.mark.parametrize("overlap", [0.05, 0.2, 0.7])
+def test_overlap_is_the_integral_of_the_smaller_density(overlap: float) -> None:
+    half = distance(toy_gaussians(train=200_000, test=1, overlap=overlap)) / 2
+
+    def smaller(x: float) -> float:
+        return float(min(norm.pdf(x, -half), norm.pdf(x, half)))
+
+    integral, _ = quad(smaller, -12, 12, points=[0.0])
+    assert integral == pytest.approx(overlap, abs=0.005)
+
+
+@pytest.mark.parametrize("overlap", [0.05, 0.2, 0.7])
+def test_best_accuracy_is_one_minus_half_the_overlap(overlap: float) -> None:
+    toy = toy_gaussians(train=1, test=200_000, overlap=overlap)
+    accuracy = ((toy.test_inputs[:, 0] > 0) == toy.test_labels).mean()
+    assert accuracy == pytest.approx(1 - overlap / 2, abs=0.004)
+
+
+def test_each_class_is_a_unit_gaussian() -> None:
+    toy = toy_gaussians(train=100_000, test=1)
+    for label in (0, 1):
+        covariance = np.cov(toy.train_inputs[toy.train_labels == label].T)
+        np.testing.assert_allclose(covariance, np.eye(2), atol=0.02)
+
+
+def test_toy_points_are_float32_in_the_plane() -> None:
+    toy = toy_gaussians(train=30, test=20)
+    assert (toy.train_inputs.shape, toy.test_inputs.shape) == ((30, 2), (20, 2))
+    assert toy.train_inputs.dtype == toy.test_inputs.dtype == np.float32
+    assert (toy.shape, toy.classes) == ((2,), 2)
+
+
+def test_full_overlap_leaves_nothing_to_learn() -> None:
+    assert distance(toy_gaussians(train=200_000, test=1, overlap=1.0)) < 0.02
+
+
+@pytest.mark.parametrize("overlap", [0.0, -0.1, 1.01, float("nan")])
+def test_impossible_overlap_is_refused(overlap: float) -> None:
+    with pytest.raises(InputError, match=r"overlap must lie in \(0, 1\]"):
+        toy_gaussians(overlap=overlap)
+
+
+def test_toy_set_depends_on_its_seed_alone() -> None:
+    first, again, other = (toy_gaussians(50, 50, seed=seed) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(first.train_inputs, again.train_inputs)
+    np.testing.assert_array_equal(first.test_labels, again.test_labels)
+    assert not np.array_equal(first.train_inputs, other.train_inputs)
