@@ -1,0 +1,97 @@
+"""Prediction in bounded batches: the same numbers as one forward pass over everything."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ialelib.data import DataSet
+from ialelib.models import CLASSIFIERS, Architecture, Classifier, build, to_float
+from ialelib.training import Recipe, correct, predict
+
+
+@pytest.fixture(params=CLASSIFIERS)
+def model(request: pytest.FixtureRequest) -> Classifier:
+    return build(Architecture(request.param, 10, (28, 28)), seed=0).eval()
+
+
+def mlp() -> Classifier:
+    return build(Architecture("mlp", 10, (28, 28)), seed=0).eval()
+
+
+@pytest.mark.parametrize("batch", [7, 60, 250])
+def test_prediction_is_one_forward_pass(
+    model: Classifier, small_digits: DataSet, batch: int
+) -> None:
+    inputs = small_digits.test_inputs[:60]
+    with torch.no_grad():
+        expected = model(to_float(torch.tensor(inputs)))
+    for result, wanted in zip(predict(model, inputs, batch), expected, strict=True):
+        assert result.dtype == torch.float32
+        torch.testing.assert_close(result, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("batch", "sizes"), [(25, [25, 25, 10]), (60, [60]), (100, [60])])
+def test_classifier_never_gets_more_than_a_batch(
+    small_digits: DataSet, batch: int, sizes: list[int]
+) -> None:
+    model, seen = mlp(), []
+
+    def watch(_: nn.Module, inputs: tuple[Tensor]) -> None:
+        seen.append(len(inputs[0]))
+
+    model.register_forward_pre_hook(watch)
+    predict(model, small_digits.test_inputs[:60], batch)
+    assert seen == sizes
+
+
+def test_usual_batch_is_bounded(digits: DataSet) -> None:
+    model, seen = mlp(), []
+
+    def watch(_: nn.Module, inputs: tuple[Tensor]) -> None:
+        seen.append(len(inputs[0]))
+
+    model.register_forward_pre_hook(watch)
+    predict(model, digits.test_inputs)
+    assert sum(seen) == 2000
+    assert max(seen) <= 256
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_mode_of_the_classifier_is_kept(small_digits: DataSet, training: bool) -> None:
+    model = mlp().train(training)
+    first, second = (predict(model, small_digits.test_inputs[:20])[0] for _ in range(2))
+    assert model.training is training
+    # Dropout draws anew in training mode, as MC-Dropout needs it.
+    assert torch.equal(first, second) is not training
+
+
+def test_lower_precision_still_returns_float32(small_digits: DataSet) -> None:
+    model, inputs = mlp(), small_digits.test_inputs[:60]
+    auto = predict(model, inputs, recipe=Recipe(steps=1, precision="auto"))
+    exact = predict(model, inputs)
+    for low, full in zip(auto, exact, strict=True):
+        assert low.dtype == torch.float32
+        torch.testing.assert_close(low, full, rtol=0.05, atol=0.05)
+
+
+def test_no_inputs_give_empty_results(small_digits: DataSet) -> None:
+    logits_N_C, embedding_N_D = predict(mlp(), small_digits.test_inputs[:0])
+    assert (logits_N_C.shape, embedding_N_D.shape) == ((0, 10), (0, 128))
+
+
+def test_prediction_leaves_the_global_state_alone(small_digits: DataSet) -> None:
+    model = mlp()
+    torch.manual_seed(99)
+    threads, generator = torch.get_num_threads(), torch.random.get_rng_state()
+    predict(model, small_digits.test_inputs[:20])
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.random.get_rng_state(), generator)
+
+
+def test_correct_marks_the_inputs_that_are_right(small_digits: DataSet) -> None:
+    model, inputs = mlp(), small_digits.test_inputs[:60]
+    labels = predict(model, inputs)[0].argmax(1).numpy().copy()
+    labels[::3] = (labels[::3] + 1) % 10
+    right = correct(model, inputs, labels, Recipe(steps=1))
+    np.testing.assert_array_equal(right, np.arange(60) % 3 != 0)
