@@ -1,0 +1,235 @@
+"""Acquisition functions: the heuristics that are baselines and, for DAgger, experts.
+
+Each is a function `(query, acq, rng) -> positions`: what it may look at, how many samples to
+choose, and a NumPy generator; it returns `acq` different positions in the sub-pool, int64.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ialelib.errors import InputError, unknown
+from ialelib.models import Classifier
+from ialelib.training import predict
+
+MC_PASSES = 20
+ENSEMBLE_MEMBERS = 5
+
+
+@dataclass
+class Query:
+    """What a strategy sees at one acquisition: the classifier, D_sub (N inputs) and D_lab (L).
+
+    `members` are further classifiers trained on D_lab from other weights, for the ensemble.
+    Predictions are made once, when first asked for.
+    """
+
+    model: Classifier
+    inputs_N: np.ndarray
+    labelled_inputs_L: np.ndarray
+    labels_L: np.ndarray
+    members: Sequence[Classifier] = field(default_factory=tuple)
+
+    @cached_property
+    def _sub_pool(self) -> tuple[Tensor, Tensor]:
+        return predict(self.model, self.inputs_N)
+
+    @cached_property
+    def _labelled(self) -> tuple[Tensor, Tensor]:
+        return predict(self.model, self.labelled_inputs_L)
+
+    @property
+    def logits_N_C(self) -> Tensor:
+        """Logits of the sub-pool."""
+        return self._sub_pool[0]
+
+    @property
+    def embedding_N_D(self) -> Tensor:
+        """Embeddings of the sub-pool."""
+        return self._sub_pool[1]
+
+    @property
+    def labelled_logits_L_C(self) -> Tensor:
+        """Logits of the labelled set."""
+        return self._labelled[0]
+
+    @property
+    def labelled_embedding_L_D(self) -> Tensor:
+        """Embeddings of the labelled set."""
+        return self._labelled[1]
+
+    @cached_property
+    def probs_N_C(self) -> Tensor:
+        """Soft-max probabilities of the sub-pool."""
+        return self.logits_N_C.softmax(1)
+
+
+Expert = Callable[[Query, int, np.random.Generator], np.ndarray]
+
+
+def top(score_N: np.ndarray, acq: int, rng: np.random.Generator) -> np.ndarray:
+    """Positions of the `acq` highest scores, ties broken at random.
+
+    Raises:
+        InputError: more asked for than there are.
+    """
+    if acq > len(score_N):
+        raise InputError(f"acquisition size {acq} exceeds the {len(score_N)} samples offered")
+    return np.lexsort((rng.random(len(score_N)), -score_N))[:acq]
+
+
+def random(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
+    """Uniform choice without replacement (A.1.1, 1)."""
+    return top(np.zeros(len(query.inputs_N)), acq, rng)
+
+
+def entropy(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
+    """Largest entropy of the predicted distribution (Wang & Shang 2014; A.1.1, 7)."""
+    log_probs_N_C = query.logits_N_C.log_softmax(1)
+    entropy_N = -(log_probs_N_C.exp() * log_probs_N_C).sum(1)
+    return top(entropy_N.numpy(), acq, rng)
+
+
+def confidence(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
+    """Lowest probability of the most likely class (Wang & Shang 2014; A.1.1, 6)."""
+    return top(-query.probs_N_C.amax(1).numpy(), acq, rng)
+
+
+def variation_ratio(votes_M_N: Tensor) -> np.ndarray:
+    """1 - m/M for the m of M votes that agree with the mode, N numbers (Eqs. 3 and 4)."""
+    counts_N_C = torch.nn.functional.one_hot(votes_M_N).sum(0)
+    return 1.0 - counts_N_C.amax(1).numpy() / len(votes_M_N)
+
+
+def dropouts(model: nn.Module) -> list[nn.Dropout]:
+    """The dropout layers of a classifier.
+
+    Raises:
+        InputError: it has none, so MC-Dropout means nothing for it.
+    """
+    drops = [m for m in model.modules() if isinstance(m, nn.Dropout) and m.p > 0]
+    if not drops:
+        raise InputError("mc_dropout needs a classifier with dropout; this one has none")
+    return drops
+
+
+def mc_dropout(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
+    """Largest variation ratio of 20 passes with dropout (Gal et al. 2017; A.1.1, 2).
+
+    Raises:
+        InputError: the classifier has no dropout.
+    """
+    drops = dropouts(query.model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**62)))
+        try:
+            for drop in drops:
+                drop.train()
+            votes = [predict(query.model, query.inputs_N)[0].argmax(1) for _ in range(MC_PASSES)]
+        finally:
+            for drop in drops:
+                drop.eval()
+    return top(variation_ratio(torch.stack(votes)), acq, rng)
+
+
+def ensemble(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
+    """Largest variation ratio of 5 classifiers (Beluch et al. 2018; A.1.1, 3).
+
+    The current classifier is the first of them.
+
+    Raises:
+        InputError: the query has no further members.
+    """
+    if not query.members:
+        raise InputError("ensemble needs further classifiers in `query.members`; there are none")
+    logits = [query.logits_N_C, *(predict(m, query.inputs_N)[0] for m in query.members)]
+    return top(variation_ratio(torch.stack(logits).argmax(2)), acq, rng)
+
+
+def coreset(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
+    """Greedy k-centre from the labelled set, on embeddings (Sener & Savarese 2018; A.1.1, 4).
+
+    Each choice is the sample farthest from its nearest centre, labelled or chosen before.
+    """
+    embedding_N_D = query.embedding_N_D
+    _check(acq, len(embedding_N_D))
+    nearest_N = torch.full((len(embedding_N_D),), torch.inf)
+    for centres_K_D in query.labelled_embedding_L_D.split(1000):
+        nearest_N = torch.minimum(nearest_N, _distances(embedding_N_D, centres_K_D).amin(1))
+    chosen: list[int] = []
+    for _ in range(acq):
+        distance_N = nearest_N.numpy().copy()
+        distance_N[chosen] = -1.0
+        chosen.append(int(top(distance_N, 1, rng)[0]))
+        centre_1_D = embedding_N_D[chosen[-1:]]
+        nearest_N = torch.minimum(nearest_N, _distances(embedding_N_D, centre_1_D)[:, 0])
+    return np.array(chosen, dtype=np.int64)
+
+
+def _distances(a_N_D: Tensor, b_K_D: Tensor) -> Tensor:
+    # The default, by a matrix product, loses the small distances of points far from the origin.
+    return torch.cdist(a_N_D, b_K_D, compute_mode="donot_use_mm_for_euclid_dist")
+
+
+def badge(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
+    """k-means++ seeding on last-layer gradient embeddings (Ash et al. 2020, Alg. 1; A.1.1, 5).
+
+    The gradient embedding of sample i is the outer product of a_i = p_i - 1[pseudo-label] and its
+    embedding h_i, so <g_i, g_j> = <a_i, a_j><h_i, h_j>: distances need C + D numbers a sample,
+    never C*D. As in the authors' code the first centre has the largest gradient.
+    """
+    residual_N_C, embedding_N_D = residuals(query.probs_N_C).double(), query.embedding_N_D.double()
+    _check(acq, len(embedding_N_D))
+    norm_N = residual_N_C.square().sum(1) * embedding_N_D.square().sum(1)
+    chosen = [int(top(norm_N.numpy(), 1, rng)[0])]
+    nearest_N = torch.full_like(norm_N, torch.inf)
+    while len(chosen) < acq:
+        i = chosen[-1]
+        inner_N = (residual_N_C @ residual_N_C[i]) * (embedding_N_D @ embedding_N_D[i])
+        nearest_N = torch.minimum(nearest_N, (norm_N + norm_N[i] - 2 * inner_N).clamp(min=0))
+        nearest_N[chosen] = 0.0
+        chosen.append(_draw(nearest_N.numpy(), chosen, rng))
+    return np.array(chosen, dtype=np.int64)
+
+
+def residuals(probs_N_C: Tensor) -> Tensor:
+    """p - 1[c = argmax p], N x C: the gradient of the pseudo-label loss at the logits."""
+    residual_N_C = probs_N_C.clone()
+    residual_N_C[torch.arange(len(probs_N_C)), probs_N_C.argmax(1)] -= 1.0
+    return residual_N_C
+
+
+def _draw(weight_N: np.ndarray, chosen: list[int], rng: np.random.Generator) -> int:
+    """One position in proportion to its weight; when none is left, any one not yet chosen."""
+    if weight_N.sum() <= 0:
+        weight_N = np.ones(len(weight_N))
+        weight_N[chosen] = 0.0
+    return int(rng.choice(len(weight_N), p=weight_N / weight_N.sum()))
+
+
+def _check(acq: int, offered: int) -> None:
+    if acq > offered:
+        raise InputError(f"acquisition size {acq} exceeds the {offered} samples offered")
+
+
+EXPERTS: dict[str, Expert] = {
+    "random": random,
+    "entropy": entropy,
+    "confidence": confidence,
+    "mc_dropout": mc_dropout,
+    "ensemble": ensemble,
+    "coreset": coreset,
+    "badge": badge,
+}
+PAPER_EXPERTS = ("mc_dropout", "ensemble", "coreset", "badge", "confidence", "entropy")
+
+
+def check(names: Sequence[str]) -> None:
+    """Raises InputError for a name that is not an expert's."""
+    for name in names:
+        if name not in EXPERTS:
+            raise unknown("expert", name, EXPERTS)
