@@ -1,0 +1,168 @@
+"""The state that the policy sees, Eq. 1, with every part switchable."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ialelib.errors import InputError
+from ialelib.experts import Query, residuals
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Which parts of Eq. 1 a state encoding has.
+
+    `gradient`: "last_layer" is the gradient embedding of BADGE, C*D numbers; "embedding" is the
+    gradient at the embedding, D numbers for any class count; "none" leaves it out.
+    """
+
+    labelled_mean: bool = True
+    label_frequency: bool = True
+    predicted_frequency: bool = True
+    embedding: bool = True
+    prediction: bool = True
+    gradient: Literal["last_layer", "embedding", "none"] = "last_layer"
+
+    @property
+    def any_class_count(self) -> bool:
+        """Whether the encoding's width does not depend on the number of classes (Sec. 4.4)."""
+        by_class = self.label_frequency or self.predicted_frequency or self.prediction
+        return not by_class and self.gradient != "last_layer"
+
+
+FULL = Parts()
+CLASS_FREE = Parts(
+    label_frequency=False, predicted_frequency=False, prediction=False, gradient="embedding"
+)
+
+
+@dataclass(frozen=True)
+class State:
+    """One moment of a cycle, in the factors that every encoding is made from.
+
+    N x (2D + C) numbers and a few more, where the full encoding has N x (2D + 3C + C*D).
+    """
+
+    labelled_mean_D: Tensor
+    label_frequency_C: Tensor
+    predicted_frequency_C: Tensor
+    embedding_N_D: Tensor
+    probs_N_C: Tensor
+    embedding_gradient_N_D: Tensor
+
+
+def describe(
+    logits_N_C: Tensor,
+    embedding_N_D: Tensor,
+    labelled_logits_L_C: Tensor,
+    labelled_embedding_L_D: Tensor,
+    labels_L: Tensor,
+    head_weight_C_D: Tensor | None = None,
+) -> State:
+    """The state of any classifier, from its predictions on D_sub and D_lab (Sec. 3.2).
+
+    `head_weight_C_D` are the weights of the soft-max layer; without them the gradient at the
+    embedding is NaN, and only policies that do not read it can be used.
+
+    Raises:
+        InputError: predictions that do not fit together.
+    """
+    (n, classes), (_, width) = logits_N_C.shape, embedding_N_D.shape
+    labelled = len(labels_L)
+    if (
+        embedding_N_D.shape[0] != n
+        or labelled_logits_L_C.shape != (labelled, classes)
+        or labelled_embedding_L_D.shape != (labelled, width)
+    ):
+        raise InputError(
+            f"predictions do not fit together: sub-pool logits {tuple(logits_N_C.shape)} and "
+            f"embeddings {tuple(embedding_N_D.shape)}; labelled logits "
+            f"{tuple(labelled_logits_L_C.shape)}, embeddings "
+            f"{tuple(labelled_embedding_L_D.shape)} and {labelled} labels"
+        )
+    if not labelled or int(labels_L.max()) >= classes or int(labels_L.min()) < 0:
+        raise InputError(f"labels must be 0 to {classes - 1}, and at least one")
+    probs_N_C = logits_N_C.softmax(1)
+    gradient_N_D = torch.full_like(embedding_N_D, torch.nan)
+    if head_weight_C_D is not None:
+        gradient_N_D = residuals(probs_N_C) @ head_weight_C_D
+    return State(
+        labelled_mean_D=labelled_embedding_L_D.mean(0),
+        label_frequency_C=_frequency(labels_L, classes),
+        predicted_frequency_C=_frequency(labelled_logits_L_C.argmax(1), classes),
+        embedding_N_D=embedding_N_D,
+        probs_N_C=probs_N_C,
+        embedding_gradient_N_D=gradient_N_D,
+    )
+
+
+def observe(query: Query) -> State:
+    """The state of a query: `describe` for one of this library's classifiers."""
+    return describe(
+        query.logits_N_C,
+        query.embedding_N_D,
+        query.labelled_logits_L_C,
+        query.labelled_embedding_L_D,
+        torch.from_numpy(query.labels_L),
+        query.model.head.weight.detach(),
+    )
+
+
+def _frequency(labels_L: Tensor, classes: int) -> Tensor:
+    return torch.bincount(labels_L, minlength=classes) / len(labels_L)
+
+
+def encode(state: State, parts: Parts = FULL) -> Tensor:
+    """Eq. 1: one row of features for every candidate, N x width(parts, C, D), float32.
+
+    Order: mean embedding of D_lab, its label frequencies, its predicted frequencies, embedding,
+    predicted label one-hot, gradient.
+    """
+    return torch.cat(list(blocks(state, parts).values()), dim=1)
+
+
+def blocks(state: State, parts: Parts) -> dict[str, Tensor]:
+    """The parts of Eq. 1 by name, each N x its width."""
+    n, classes = state.probs_N_C.shape
+    found = {
+        "labelled_mean": state.labelled_mean_D.expand(n, -1),
+        "label_frequency": state.label_frequency_C.expand(n, -1),
+        "predicted_frequency": state.predicted_frequency_C.expand(n, -1),
+        "embedding": state.embedding_N_D,
+        "prediction": F.one_hot(state.probs_N_C.argmax(1), classes).float(),
+    }
+    found = {name: block for name, block in found.items() if getattr(parts, name)}
+    if parts.gradient == "last_layer":
+        residual_N_C = residuals(state.probs_N_C)
+        outer_N_C_D = residual_N_C[:, :, None] * state.embedding_N_D[:, None, :]
+        found["gradient"] = outer_N_C_D.flatten(1)
+    elif parts.gradient == "embedding":
+        if state.embedding_gradient_N_D.isnan().any():
+            raise InputError("this policy needs `head_weight_C_D` in `state.describe`")
+        found["gradient"] = state.embedding_gradient_N_D
+    if not found:
+        raise InputError("a state needs at least one part; all are switched off")
+    return found
+
+
+def widths(parts: Parts, classes: int, embedding: int) -> dict[str, int]:
+    """Features in each part of an encoding, in order."""
+    found = {
+        "labelled_mean": embedding,
+        "label_frequency": classes,
+        "predicted_frequency": classes,
+        "embedding": embedding,
+        "prediction": classes,
+    }
+    found = {name: size for name, size in found.items() if getattr(parts, name)}
+    if parts.gradient != "none":
+        found["gradient"] = embedding * (classes if parts.gradient == "last_layer" else 1)
+    return found
+
+
+def width(parts: Parts, classes: int, embedding: int) -> int:
+    """Features in an encoding: 1,566 for the full state with C = 10 and D = 128."""
+    return sum(widths(parts, classes, embedding).values())
