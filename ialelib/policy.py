@@ -1,0 +1,247 @@
+"""The policy network: its scores, its loss, its fit, saving and loading."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from typing_extensions import override
+
+from ialelib.errors import InputError, unknown
+from ialelib.experts import Query, top
+from ialelib.files import atomic
+from ialelib.seeds import derive
+from ialelib.state import FULL, Parts, State, encode, observe, widths
+from ialelib.training import one_thread
+
+PACKAGE = Path(__file__).parent
+SHIPPED = (PACKAGE / "policies", PACKAGE.parent / "policies")
+
+
+class Policy(nn.Module):
+    """Three dense layers, 128-128-1, with ReLU between and a sigmoid at the end (Sec. 4.1).
+
+    Every part of the state is divided by its root mean square over the policy's training states
+    (`scale`), so that wide and narrow parts start equal; the paper leaves the scaling open.
+    """
+
+    def __init__(
+        self, classes: int, embedding: int, parts: Parts = FULL, hidden: int = 128
+    ) -> None:
+        super().__init__()
+        self.classes, self.embedding, self.parts, self.hidden = classes, embedding, parts, hidden
+        self.about: dict[str, Any] = {}
+        self.scale: Tensor
+        size = sum(widths(parts, classes, embedding).values())
+        self.register_buffer("scale", torch.ones(size))
+        self.layers = nn.Sequential(
+            nn.Linear(size, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, 1),
+        )
+
+    @override
+    def forward(self, features_N_F: Tensor) -> Tensor:
+        """Scores before the sigmoid, N."""
+        return self.layers(features_N_F / self.scale)[:, 0]
+
+    def check(self, classes: int, embedding: int) -> None:
+        """Raises InputError if a classifier's class count or embedding width does not fit."""
+        if embedding != self.embedding:
+            raise InputError(
+                f"this policy reads embeddings of {self.embedding} numbers, the classifier's have "
+                f"{embedding}; use a classifier with {self.embedding} units before the soft-max "
+                "layer, or train a policy on one like yours"
+            )
+        if classes != self.classes and not self.parts.any_class_count:
+            raise InputError(
+                f"this policy is for {self.classes} classes, the classifier has {classes}; use a "
+                "policy whose state is free of the class count (state.CLASS_FREE)"
+            )
+
+    def scores(self, state: State) -> Tensor:
+        """Desirability rho of every candidate, N numbers in [0, 1] (Sec. 3.2)."""
+        return self._logits(state).sigmoid()
+
+    @torch.inference_mode()
+    def _logits(self, state: State) -> Tensor:
+        # Ranks are taken before the sigmoid, which rounds to 1 in float32 from about 17 on.
+        self.check(classes=state.probs_N_C.shape[1], embedding=state.embedding_N_D.shape[1])
+        return self(encode(state, self.parts))
+
+    def choose(self, state: State, acq: int, rng: np.random.Generator | None = None) -> np.ndarray:
+        """Positions of the `acq` highest ranked candidates, best first (Sec. 3.2).
+
+        Ties are broken at random, by default always in the same way.
+
+        Raises:
+            InputError: a state of another embedding width or class count, or `acq` above n.
+        """
+        return top(self._logits(state).numpy(), acq, rng or np.random.default_rng(0))
+
+    def select(self, query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
+        """`choose` with an expert's signature."""
+        return self.choose(observe(query), acq, rng)
+
+    def fingerprint(self) -> str:
+        """12 hexadecimal digits that change with any weight and with the parts of the state."""
+        digest = hashlib.sha256(json.dumps(asdict(self.parts)).encode())
+        for value in self.state_dict().values():
+            digest.update(value.numpy().tobytes())
+        return digest.hexdigest()[:12]
+
+
+def loss(logits_N: Tensor, target_N: Tensor, positive_weight: float | Tensor = 1.0) -> Tensor:
+    """Eq. 2, binary cross-entropy, with positives weighted; the mean over candidates.
+
+    The printed equation has a minus before (1 - t), a slip: it would reward scoring the
+    unchosen highly. Targets may be soft, in [0, 1].
+    """
+    weight = torch.as_tensor(positive_weight)
+    return F.binary_cross_entropy_with_logits(logits_N, target_N, pos_weight=weight)
+
+
+@dataclass(frozen=True)
+class PolicyRecipe:
+    """How a policy is fitted: Adam, 30 epochs, lr 1e-3, no weight decay (Sec. 4.2).
+
+    `batch` is in states; the paper does not say.
+    """
+
+    epochs: int = 30
+    lr: float = 1e-3
+    batch: int = 4
+
+
+PAPER = PolicyRecipe()
+
+
+@dataclass(frozen=True)
+class Example:
+    """A state and the target of each of its candidates: 1 chosen, 0 not, or between."""
+
+    state: State
+    target_N: Tensor
+
+
+def fit(
+    examples: Sequence[Example],
+    parts: Parts = FULL,
+    recipe: PolicyRecipe = PAPER,
+    seed: int = 0,
+) -> tuple[Policy, list[float]]:
+    """A policy fitted from fresh weights to all examples, and its mean loss in each epoch.
+
+    Features are encoded a batch at a time, so memory does not grow with the examples.
+
+    Raises:
+        InputError: no examples.
+    """
+    if not examples:
+        raise InputError("a policy cannot be fitted without examples")
+    first = examples[0].state
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, "policy"))
+        policy = Policy(first.probs_N_C.shape[1], first.embedding_N_D.shape[1], parts)
+    policy.scale.copy_(_scale(policy, examples))
+    positives = torch.cat([example.target_N for example in examples]).mean()
+    weight = (1 - positives) / positives
+    optimiser = torch.optim.Adam(policy.parameters(), lr=recipe.lr, fused=True)
+    order = torch.Generator().manual_seed(derive(seed, "order"))
+    with one_thread():
+        losses = [
+            _epoch(policy, optimiser, examples, order, recipe.batch, weight)
+            for _ in range(recipe.epochs)
+        ]
+    return policy.eval(), losses
+
+
+def _epoch(
+    policy: Policy,
+    optimiser: torch.optim.Optimizer,
+    examples: Sequence[Example],
+    order: torch.Generator,
+    size: int,
+    weight: Tensor,
+) -> float:
+    """One pass over all examples, `size` states at a time; the mean loss."""
+    total = 0.0
+    for batch in torch.randperm(len(examples), generator=order).split(size):
+        chosen = [examples[i] for i in batch.tolist()]
+        features = torch.cat([encode(example.state, policy.parts) for example in chosen])
+        target = torch.cat([example.target_N for example in chosen])
+        value = loss(policy(features), target, weight)
+        optimiser.zero_grad()
+        value.backward()
+        optimiser.step()
+        total += float(value.detach()) * len(chosen)
+    return total / len(examples)
+
+
+def _scale(policy: Policy, examples: Sequence[Example]) -> Tensor:
+    """Root mean square of each part over at most 100 examples, one number per feature."""
+    some = examples[:: max(1, len(examples) // 100)]
+    features = torch.cat([encode(example.state, policy.parts) for example in some])
+    sizes = list(widths(policy.parts, policy.classes, policy.embedding).values())
+    rms = [part.square().mean().sqrt().clamp(min=1e-6) for part in features.split(sizes, 1)]
+    return torch.cat([value.expand(size) for value, size in zip(rms, sizes, strict=True)])
+
+
+def save(policy: Policy, path: Path) -> None:
+    """Write a policy as safetensors; what is needed to use it, and `about`, go in the header."""
+    header = {
+        "classes": policy.classes,
+        "embedding": policy.embedding,
+        "parts": asdict(policy.parts),
+        "hidden": policy.hidden,
+        "about": policy.about,
+    }
+    with atomic(path) as temporary:
+        save_file(policy.state_dict(), temporary, {"policy": json.dumps(header)})
+
+
+def load(name_or_path: str | Path) -> Policy:
+    """A policy by file, or a shipped one by name, e.g. `load("mnist-cnn")`.
+
+    Raises:
+        InputError: no such file or name, or not a policy file, or a damaged one.
+    """
+    path = _find(name_or_path)
+    try:
+        with safe_open(path, "pt") as file:
+            header = json.loads((file.metadata() or {})["policy"])
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            about = header["about"]
+        policy = Policy(
+            header["classes"], header["embedding"], Parts(**header["parts"]), header["hidden"]
+        )
+        policy.load_state_dict(weights)
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+        raise InputError(
+            f"{path} is not a readable policy file ({error}); get it again, or train one with "
+            "notebooks/02_policy_training.ipynb"
+        ) from error
+    policy.about = about
+    return policy.eval()
+
+
+def _find(name_or_path: str | Path) -> Path:
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    if path.suffix == ".safetensors" or path.parent != Path():
+        raise InputError(f"no policy file at {path}")
+    shipped = {file.stem: file for where in SHIPPED for file in where.glob("*.safetensors")}
+    if path.name not in shipped:
+        raise unknown("policy", path.name, shipped)
+    return shipped[path.name]
