@@ -30,3 +30,9 @@ def small_digits(digits: data.DataSet) -> data.DataSet:
         digits.test_inputs[:300],
         digits.test_labels[:300],
     )
+
+
+@pytest.fixture(scope="session")
+def toy() -> data.DataSet:
+    """Two Gaussians, 300 points to choose from and 200 to test on."""
+    return data.toy_gaussians(300, 200)
