@@ -1,0 +1,76 @@
+"""Many cycles at once: the same as one by one, resumed, and never mixed up."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+from toys import TOY, chosen, policy, untimed
+
+from ialelib import cycle, paired
+from ialelib.cycle import Setting, run
+from ialelib.data import DataSet, toy_gaussians
+from ialelib.errors import InputError
+
+NAMES = ("random", "coreset")
+
+
+def many(data: DataSet, folder: Path, setting: Setting = TOY) -> pd.DataFrame:
+    return paired.run(data, setting, NAMES, [0], folder)
+
+
+def one_by_one(data: DataSet, setting: Setting, seeds: Sequence[int] = (0,)) -> pd.DataFrame:
+    return pd.concat([run(data, setting, name, seed) for seed in seeds for name in NAMES])
+
+
+def test_many_in_two_processes_are_the_single_runs(toy: DataSet, tmp_path: Path) -> None:
+    found = paired.run(toy, TOY, NAMES, [0, 1], tmp_path, processes=2)
+    expected = one_by_one(toy, TOY, seeds=(0, 1))
+    assert_frame_equal(untimed(found), untimed(expected), check_exact=True)
+
+
+def test_finished_cycles_are_read_back_to_the_last_digit(
+    toy: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curves = [run(toy, TOY, name, 0) for name in NAMES]
+    left = iter(curves)  # a third call of `run` would find nothing
+    monkeypatch.setattr(cycle, "run", lambda *_: next(left))
+    many(toy, tmp_path)
+    assert_frame_equal(many(toy, tmp_path), pd.concat(curves, ignore_index=True), check_exact=True)
+
+
+@pytest.mark.parametrize("change", [{"acq": 5}, {"n": 31}, {"budget": 30}, {"recipe": "fast"}])
+def test_another_setting_does_not_reuse_old_files(
+    toy: DataSet, tmp_path: Path, change: dict[str, object]
+) -> None:
+    many(toy, tmp_path)
+    setting = replace(TOY, **change)  # type: ignore[arg-type]
+    found, expected = many(toy, tmp_path, setting), one_by_one(toy, setting)
+    assert_frame_equal(untimed(found), untimed(expected), check_exact=True)
+
+
+def test_other_data_of_that_name_and_size_reuses_nothing(toy: DataSet, tmp_path: Path) -> None:
+    # A replaced array file, or the toy set with another overlap.
+    many(toy, tmp_path)
+    other = toy_gaussians(300, 200, overlap=0.6)
+    found, expected = many(other, tmp_path), one_by_one(other, TOY)
+    assert_frame_equal(untimed(found), untimed(expected), check_exact=True)
+
+
+def test_another_policy_of_that_name_does_not_reuse_old_files(toy: DataSet, tmp_path: Path) -> None:
+    for seed in (1, 2):
+        found = paired.run(toy, TOY, ["policy"], [0], tmp_path, {"policy": policy(seed)})
+        expected = run(toy, TOY, "policy", 0, {"policy": policy(seed)})
+        assert chosen(found) == chosen(expected)
+
+
+@pytest.mark.parametrize("names", [["random", "bagde"], ["random", "policy"]])
+def test_many_refuse_what_one_cannot_run_before_anything_is_run(
+    toy: DataSet, tmp_path: Path, names: list[str]
+) -> None:
+    given = {"policy": policy(0, embedding=128)}
+    with pytest.raises(InputError, match=r"unknown strategy 'bagde'|embeddings of 128"):
+        paired.run(toy, TOY, names, [0], tmp_path, given)
+    assert list(tmp_path.iterdir()) == []
