@@ -4,6 +4,7 @@ import os
 import zipfile
 import zlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,15 @@ class DataSet:
     def classes(self) -> int:
         """Number of classes C."""
         return int(max(self.train_labels.max(), self.test_labels.max())) + 1
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """8 hexadecimal digits that change with any input or label."""
+        arrays = (self.train_inputs, self.train_labels, self.test_inputs, self.test_labels)
+        check = 0
+        for array in arrays:
+            check = zlib.crc32(np.ascontiguousarray(array).data, check)
+        return f"{check:08x}"
 
     @property
     def shape(self) -> tuple[int, ...]:
