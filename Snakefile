@@ -1,4 +1,5 @@
-# One rule: a notebook and its params file give an executed notebook (and, from inside it, figures).
+# One rule: a notebook and its params file, NOTEBOOK.yaml or NOTEBOOK-VARIANT.yaml, give an executed
+# notebook and, from inside it, figures.
 from pathlib import Path
 
 import yaml
@@ -30,7 +31,7 @@ rule all:
 
 rule notebook:
     input:
-        notebook="notebooks/{stem}.ipynb",
+        notebook=lambda wildcards: f"notebooks/{wildcards.stem.split('-')[0]}.ipynb",
         params=PARAMS / "{stem}.yaml",
         policies=makers,
         library=sorted(map(str, Path("ialelib").rglob("*.py"))),

@@ -15,8 +15,8 @@ def write(policy: Policy, history: pd.DataFrame, results: pd.DataFrame, path: Pa
     """
     imitation = dict(policy.about["imitation"])
     rows = {"dataset": policy.about["dataset"], **imitation.pop("setting"), **imitation}
-    minutes = history["seconds"].sum() / 60
-    cost = f"{minutes:.0f} minutes of roll-outs" if pd.notna(minutes) else "not recorded"
+    minutes = history["seconds"].sum(skipna=False) / 60
+    cost = f"{minutes:.0f} minutes of roll-outs" if pd.notna(minutes) else "time not recorded"
     text = f"""# Policy {path.stem}
 
 A policy trained by imitation (Algorithm 1 of IALE, JMLR 23(107), 2022) on {rows["dataset"]}.
@@ -46,5 +46,5 @@ Mean AUBC over paired seeds; gain over random with Wilcoxon's p, corrected by Ho
 
 
 def _table(frame: pd.DataFrame) -> str:
-    lines = [frame.columns, ["---"] * len(frame.columns), *frame.to_numpy()]
+    lines = [frame.columns, ["---"] * len(frame.columns), *frame.astype(object).to_numpy()]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

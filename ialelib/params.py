@@ -220,18 +220,19 @@ NOTEBOOKS: dict[str, type[Params]] = {
 
 
 def read(path: Path, made: Collection[str] = ()) -> Params:
-    """The parameters in one YAML file, `NOTEBOOK.yaml`; `made` as in `Params.checked`.
+    """The parameters in a file, `NOTEBOOK.yaml` or `NOTEBOOK-VARIANT.yaml`; `made` as above.
 
     Raises:
         InputError: no such notebook, not YAML, or a wrong parameter; the message names the file.
     """
     try:
-        if path.stem not in NOTEBOOKS:
-            raise unknown("notebook", path.stem, NOTEBOOKS)
+        notebook = path.stem.split("-")[0]
+        if notebook not in NOTEBOOKS:
+            raise unknown("notebook", notebook, NOTEBOOKS)
         values = yaml.safe_load(path.read_text())
         if not isinstance(values, dict):
             raise InputError("the file must hold lines of the form `name: value`")
-        return NOTEBOOKS[path.stem].checked(values, made)
+        return NOTEBOOKS[notebook].checked(values, made)
     except (InputError, OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: {error}") from None
 

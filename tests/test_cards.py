@@ -1,0 +1,29 @@
+"""The card says what the policy was trained with, and what it is worth."""
+
+from pathlib import Path
+
+import pandas as pd
+from toys import TOY
+
+from ialelib import cards, dagger
+from ialelib.data import DataSet
+
+
+def test_card_holds_settings_cost_wins_and_results(toy: DataSet, tmp_path: Path) -> None:
+    imitation = dagger.Imitation(TOY, ("entropy", "coreset"), episodes=2, validation=50, seed=7)
+    policy, history = dagger.train(toy, imitation, tmp_path / "run")
+    results = pd.DataFrame({"strategy": ["policy", "random"], "aubc": [0.87654, 0.8]})
+    cards.write(policy, history, results, tmp_path / "mine.md")
+    card = (tmp_path / "mine.md").read_text()
+    assert policy.fingerprint() in card
+    for row in ("| dataset | toy |", "| budget | 40 |", "| seed | 7 |", "| policy | 0.8765 |"):
+        assert row in card
+    assert f"| 2 | {history['loss'][1]:.3f}".rstrip("0") in card
+    assert "2 episodes: 0 minutes" in card
+
+
+def test_card_does_not_invent_a_cost(toy: DataSet, tmp_path: Path) -> None:
+    imitation = dagger.Imitation(TOY, ("entropy",), episodes=1, validation=50)
+    policy, history = dagger.train(toy, imitation, tmp_path / "run")
+    cards.write(policy, history.assign(seconds=float("nan")), history, tmp_path / "mine.md")
+    assert "time not recorded" in (tmp_path / "mine.md").read_text()
