@@ -1,0 +1,79 @@
+"""What the README and the cards claim, computed anew from the committed tables."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from ialelib import metrics, paired, policy
+from ialelib.experts import PAPER_EXPERTS
+
+ROOT = Path(__file__).parent.parent
+CURVES = {
+    "02_policy_training_curves": "mnist",
+    "03_transfer_datasets_curves": "fmnist",
+}
+
+
+@pytest.fixture(scope="module", params=CURVES)
+def published(request: pytest.FixtureRequest) -> pd.DataFrame:
+    curves = paired.read(ROOT / "figures/cpu" / f"{request.param}.csv")
+    return curves[curves["dataset"] == CURVES[request.param]]
+
+
+def test_all_strategies_have_the_same_ten_seeds(published: pd.DataFrame) -> None:
+    assert set(published["strategy"]) == {"policy", "random", *PAPER_EXPERTS}
+    assert (published.groupby("strategy")["seed"].nunique() >= 10).all()
+    assert set(published["labels"]) == set(range(20, 301, 10))
+
+
+def test_strategies_of_a_seed_start_from_the_same_classifier(published: pd.DataFrame) -> None:
+    first = published[published["labels"] == 20]
+    assert all(len(set(same)) == 1 for _, same in first.groupby("seed")["accuracy"])
+
+
+def test_no_sample_was_bought_twice(published: pd.DataFrame) -> None:
+    for _, curve in published.groupby(["strategy", "seed"]):
+        bought = " ".join(curve["chosen"]).split()
+        assert len(set(bought)) == len(bought) == 280
+
+
+def test_policy_beats_random_on_mnist() -> None:
+    curves = paired.read(ROOT / "figures/cpu/02_policy_training_curves.csv")
+    table = metrics.compare(curves).set_index("strategy")
+    assert table["gain"].to_dict()["policy"] >= 0.025
+    assert table["p_holm"].to_dict()["policy"] < 0.05
+
+
+def test_card_names_the_weights_it_belongs_to() -> None:
+    card = (ROOT / "policies/mnist-cnn.md").read_text()
+    assert policy.load("mnist-cnn").fingerprint() in card
+
+
+def test_readme_example_runs() -> None:
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert code is not None
+    assert code[1].strip().count("\n") < 10
+    generator = torch.Generator().manual_seed(0)
+
+    def my_classifier(images: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        return (
+            torch.randn(len(images), 10, generator=generator),
+            torch.rand(len(images), 128, generator=generator),
+        )
+
+    names: dict[str, object] = {
+        "my_classifier": my_classifier,
+        "images": np.zeros((1000, 28, 28), dtype=np.uint8),
+        "labels": torch.arange(1000) % 10,
+        "labelled": np.arange(100),
+        "unlabelled": np.arange(100, 1000),
+    }
+    exec(code[1], names)
+    chosen = names["label_these"]
+    assert isinstance(chosen, np.ndarray)
+    assert len(np.unique(chosen)) == 10
+    assert chosen.min() >= 100
