@@ -241,9 +241,9 @@ def test_a_shipped_file_is_good(name: str) -> None:
     absent = lacking(yaml.safe_load(path.read_text()), made)
     if absent:
         pytest.skip(f"not on this machine: {', '.join(absent)}")
-    assert isinstance(read(path, made), NOTEBOOKS[path.stem])
+    assert isinstance(read(path, made), NOTEBOOKS[path.stem.split("-")[0]])
 
 
 def test_every_profile_has_a_file_for_every_notebook() -> None:
     expected = {f"params/{p}/{n}.yaml" for p in ("quick", "cpu", "paper") for n in NOTEBOOKS}
-    assert set(SHIPPED) == expected
+    assert set(SHIPPED) >= expected
