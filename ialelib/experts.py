@@ -77,8 +77,7 @@ def top(score_N: np.ndarray, acq: int, rng: np.random.Generator) -> np.ndarray:
     Raises:
         InputError: more asked for than there are.
     """
-    if acq > len(score_N):
-        raise InputError(f"acquisition size {acq} exceeds the {len(score_N)} samples offered")
+    _check(acq, len(score_N))
     return np.lexsort((rng.random(len(score_N)), -score_N))[:acq]
 
 
