@@ -12,8 +12,9 @@ from ialelib.errors import InputError, unknown
 from ialelib.experts import ENSEMBLE_MEMBERS, EXPERTS, Expert, Query, dropouts
 from ialelib.models import Architecture, Classifier, build
 from ialelib.policy import Policy
+from ialelib.recipes import Job, recipe
 from ialelib.seeds import derive, stream
-from ialelib.training import Job, correct, fit, fit_many, recipe, with_members
+from ialelib.training import correct, fit_many, with_members
 
 
 @dataclass(frozen=True)
@@ -81,20 +82,22 @@ class Cycle:
         """Samples to choose at this acquisition; 0 when the budget is spent."""
         return min(self.setting.acq, self.setting.budget - self.labels)
 
-    def job(self, batch: Sequence[int] | np.ndarray = ()) -> Job:
+    def job(self, batch: Sequence[int] | np.ndarray = (), start: Classifier | None = None) -> Job:
         """Training of the classifier on D_lab and `batch`.
 
         Weights and batch order depend on the seed and the number of labels only, so a temporary
-        classifier is, bit for bit, the next one if its batch is the one taken.
+        classifier is, bit for bit, the next one if its batch is the one taken. With `start` it is
+        a short fine-tuning of that classifier instead (the recipe "warm").
         """
         chosen = np.union1d(self.pool.labelled, np.asarray(batch, dtype=np.int64))
         return Job(
             self.architecture,
             self.data.train_inputs[chosen],
             self.data.train_labels[chosen],
-            recipe(self.setting.recipe),
+            recipe("warm" if start else self.setting.recipe),
             weights=derive(self.seed, "weights"),
             seed=derive(self.seed, "fit", len(chosen)),
+            start=start,
         )
 
     def member_jobs(self) -> list[Job]:
@@ -178,7 +181,7 @@ def run(
     rows = []
     while True:
         started = time.perf_counter()
-        model = fit(cycle.job())
+        (model,) = fit_many([cycle.job()])
         fitted = time.perf_counter()
         hits = correct(model, data.test_inputs, data.test_labels, recipe(setting.recipe))
         row = {"labels": cycle.labels, "accuracy": hits.mean(), "fit_seconds": fitted - started}
@@ -201,7 +204,7 @@ def replay(data: DataSet, setting: Setting, curve: pd.DataFrame) -> tuple[Classi
     cycle = Cycle(data, setting, int(curve["seed"].iloc[0]))
     for chosen in curve["chosen"]:
         cycle.pool.label(np.array(chosen.split(), dtype=np.int64))
-    return fit(cycle.job()), cycle.pool.labelled
+    return fit_many([cycle.job()])[0], cycle.pool.labelled
 
 
 def _choose(cycle: Cycle, model: Classifier, name: str, acquire: Expert) -> np.ndarray:

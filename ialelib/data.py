@@ -6,11 +6,11 @@ import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from platformdirs import user_cache_dir
-from scipy.stats import norm
 
 from ialelib.errors import InputError, unknown
 from ialelib.files import atomic
@@ -174,7 +174,7 @@ def toy_gaussians(
     """
     if not 0 < overlap <= 1:
         raise InputError(f"overlap must lie in (0, 1], not {overlap}")
-    half = -float(norm.ppf(overlap / 2))
+    half = -NormalDist().inv_cdf(overlap / 2)
     rng = stream(seed, "toy")
     labels = rng.integers(0, 2, train + test)
     points = rng.standard_normal((train + test, 2))

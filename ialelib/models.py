@@ -6,10 +6,47 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models.resnet import BasicBlock
 from typing_extensions import override
 
 from ialelib.errors import InputError, unknown
+
+INTEGER = {torch.bfloat16: torch.int16, torch.float16: torch.int16, torch.float32: torch.int32}
+
+
+class Dropout(nn.Dropout):
+    """Dropout of rows of `features` numbers, with masks from bit operations on random words.
+
+    On a CPU `nn.Dropout` takes a quarter of the training time of a small CNN. `given`, where set,
+    is the mask to use instead of a fresh one.
+    """
+
+    def __init__(self, p: float, features: int) -> None:
+        super().__init__(p)
+        self.features = features
+        self.given: Tensor | None = None
+
+    def mask(
+        self, batch: int, dtype: torch.dtype, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """batch x features numbers: 0 with probability p (to 2^-15), else 1 / (1 - p)."""
+        size = batch * self.features
+        device = generator.device if generator else "cpu"
+        words = torch.empty(-(-size // 4), dtype=torch.int64, device=device)
+        words.random_(-(2**63), None, generator=generator)
+        lanes = words.view(torch.int16)[:size].view(batch, self.features)
+        # 15 random bits, less the threshold: the sign says whether to drop.
+        lanes = lanes.bitwise_right_shift_(1).sub_(round((self.p - 0.5) * 2**15))
+        keep = lanes.bitwise_right_shift_(15).bitwise_not_()
+        bits = torch.tensor(1 / (1 - self.p), dtype=dtype).view(INTEGER[dtype])
+        return keep.to(INTEGER[dtype]).bitwise_and_(int(bits)).view(dtype)
+
+    @override
+    def forward(self, input: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return input
+        if self.given is not None:
+            return input * self.given
+        return input * self.mask(len(input), input.dtype).to(input.device)
 
 
 class Classifier(nn.Module):
@@ -20,7 +57,7 @@ class Classifier(nn.Module):
 
     def __init__(self, embedding: int, classes: int, dropout: float) -> None:
         super().__init__()
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout, embedding)
         self.head = nn.Linear(embedding, classes)
 
     def embed(self, inputs: Tensor) -> Tensor:
@@ -52,11 +89,12 @@ class MLP(Classifier):
     def __init__(self, classes: int, shape: tuple[int, ...]) -> None:
         super().__init__(128, classes, dropout=0.25)
         self.hidden = nn.Linear(_numbers(shape), 128)
+        self.drop_hidden = Dropout(0.25, 128)
         self.last = nn.Linear(128, 128)
 
     @override
     def embed(self, inputs: Tensor) -> Tensor:
-        hidden_N_128 = self.drop(F.relu(self.hidden(inputs.flatten(1))))
+        hidden_N_128 = self.drop_hidden(F.relu(self.hidden(inputs.flatten(1))))
         return F.relu(self.last(hidden_N_128))
 
 
@@ -71,7 +109,7 @@ class CNN(Classifier):
         height, width = ((size - 4) // 2 for size in shape[:2])
         self.conv1 = nn.Conv2d(_channels(shape), 32, 4)
         self.conv2 = nn.Conv2d(32, 32, 2)
-        self.drop_conv = nn.Dropout(0.25)
+        self.drop_maps = Dropout(0.25, 32 * height * width)
         self.dense = nn.Linear(32 * height * width, 128)
 
     @override
@@ -79,7 +117,8 @@ class CNN(Classifier):
         maps = F.relu(self.conv1(inputs))
         # ReLU commutes with max pooling and is four times cheaper after it.
         maps = F.relu(F.max_pool2d(self.conv2(maps), 2))
-        return F.relu(self.dense(self.drop_conv(maps).flatten(1)))
+        # Maps are channels-last in memory, so this order of flattening copies nothing.
+        return F.relu(self.dense(self.drop_maps(maps.permute(0, 2, 3, 1).flatten(1))))
 
 
 class ResNet18(Classifier):
@@ -106,6 +145,9 @@ class ResNet18(Classifier):
 
 
 def _stage(inside: int, outside: int, stride: int) -> nn.Sequential:
+    # torchvision takes 200 MB of memory, which only this classifier needs.
+    from torchvision.models.resnet import BasicBlock
+
     shortcut = None
     if stride > 1:
         shortcut = nn.Sequential(

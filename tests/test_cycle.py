@@ -26,7 +26,7 @@ Seen = list[tuple[np.ndarray, np.ndarray]]
 
 @pytest.fixture
 def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cycles, "fit", lambda *_: pytest.fail("a classifier was trained"))
+    monkeypatch.setattr(cycles, "fit_many", lambda *_: pytest.fail("a classifier was trained"))
 
 
 def shown_to(name: str, monkeypatch: pytest.MonkeyPatch) -> Seen:
@@ -148,15 +148,16 @@ def test_a_setting_that_cannot_run_is_refused_before_training(
 
 
 FULL_POOL = """
-import resource, sys, numpy as np
+import sys; sys.path.insert(0, "tests")
+import numpy as np
 from ialelib import cycle, data
+from toys import peak
 rng = np.random.default_rng(0)
 def images(n): return rng.integers(0, 256, (n, 28, 28), dtype=np.uint8), np.arange(n) % 10
 pool = data.DataSet("noise", *images(60_000), *images(10_000))
 curve = cycle.run(pool, cycle.Setting("cnn", budget=40), "badge", seed=0)
 assert curve["labels"].tolist() == [20, 30, 40]
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(peak if sys.platform == "darwin" else peak * 1024)
+print(peak())
 """
 
 

@@ -117,7 +117,8 @@ def test_cnn_computes_what_its_layers_say() -> None:
     inputs = to_float(raw_batch((28, 28)))
     # In the order of the paper: each convolution with its ReLU, then the pooling.
     maps = F.max_pool2d(F.relu(second(F.relu(first(inputs)))), 2)
-    expected = F.relu(dense(maps.flatten(1)))
+    # Flattened as the maps lie in memory: by row, column, channel.
+    expected = F.relu(dense(maps.permute(0, 2, 3, 1).flatten(1)))
     torch.testing.assert_close(model(inputs)[1], expected)
 
 

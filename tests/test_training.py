@@ -1,4 +1,4 @@
-"""Recipes, and training that repeats bit for bit in one process or several."""
+"""Training that repeats bit for bit in one process or several, afresh or from a warm start."""
 
 import math
 from dataclasses import replace
@@ -8,23 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from toys import same_weights
 
-from ialelib import training
+from ialelib import stack, training
 from ialelib.data import DataSet, balanced
 from ialelib.errors import InputError
-from ialelib.models import CLASSIFIERS, Architecture, Classifier, build, to_float
-from ialelib.training import (
-    RECIPES,
-    Job,
-    Recipe,
-    correct,
-    fit,
-    fit_many,
-    one_thread,
-    recipe,
-    with_members,
-)
+from ialelib.models import CLASSIFIERS, Architecture, Classifier, Dropout, build, to_float
+from ialelib.recipes import Job, Recipe, recipe
+from ialelib.training import correct, device, fit, fit_many, one_thread, predict, with_members
 
 SHORT = Recipe(steps=3, batch_size=16, lr=4e-3, warmup=0.5, cosine=True, precision="auto")
 
@@ -32,83 +23,6 @@ SHORT = Recipe(steps=3, batch_size=16, lr=4e-3, warmup=0.5, cosine=True, precisi
 def job(digits: DataSet, name: str = "mlp", how: Recipe = SHORT, samples: int = 40) -> Job:
     inputs, labels = digits.train_inputs[:samples], digits.train_labels[:samples]
     return Job(Architecture(name, 10, digits.shape), inputs, labels, how, weights=1, seed=2)
-
-
-def same_weights(first: nn.Module, second: nn.Module) -> bool:
-    one, other = first.state_dict(), second.state_dict()
-    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
-
-
-# Recipes
-
-
-def test_paper_recipe_is_that_of_section_4() -> None:
-    paper = recipe("paper")
-    assert (paper.epochs, paper.steps, paper.batch_size, paper.lr) == (100, None, 64, 1e-3)
-    assert {paper.rate(step, 1600) for step in range(1600)} == {1.0}
-    assert paper.precision == "float32"
-
-
-@pytest.mark.parametrize(("samples", "steps"), [(1, 3), (64, 3), (65, 6), (1000, 48)])
-def test_length_in_epochs_counts_the_last_small_batch(samples: int, steps: int) -> None:
-    assert Recipe(epochs=3, batch_size=64).length(samples) == steps
-
-
-def test_length_in_steps_is_fixed() -> None:
-    assert {Recipe(steps=7).length(samples) for samples in (1, 64, 1000)} == {7}
-
-
-def test_rate_rises_in_warm_up_then_stays() -> None:
-    rates = [Recipe(steps=50, warmup=0.2).rate(step, 50) for step in range(50)]
-    assert rates[:10] == pytest.approx([0.1 * (step + 1) for step in range(10)])
-    assert set(rates[10:]) == {1.0}
-
-
-def test_rate_falls_to_nothing_along_a_cosine() -> None:
-    rates = [Recipe(steps=200, cosine=True).rate(step, 200) for step in range(200)]
-    assert rates[0] == 1.0
-    assert rates[100] == pytest.approx(0.5)
-    assert all(np.diff(rates) < 0)
-    assert 0 < rates[-1] < 1e-3
-
-
-def test_fast_recipe_warms_up_before_it_falls() -> None:
-    fast = recipe("fast")
-    steps = fast.length(1000)
-    rates = [fast.rate(step, steps) for step in range(steps)]
-    top = int(np.argmax(rates))
-    assert rates[0] < 0.5 < max(rates) <= 1.0
-    assert 0 < top < steps / 3
-    assert all(np.diff(rates[: top + 1]) > 0)
-    assert all(np.diff(rates[top:]) < 0)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {},
-        {"epochs": 1, "steps": 1},
-        {"epochs": 0},
-        {"steps": -1},
-        {"steps": 1, "batch_size": 0},
-        {"steps": 1, "lr": 0.0},
-        {"steps": 1, "warmup": 1.5},
-        {"steps": 1, "precision": "half"},
-    ],
-)
-def test_recipe_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(InputError):
-        Recipe(**wrong)
-
-
-def test_unknown_recipe_gives_the_nearest_name() -> None:
-    with pytest.raises(InputError, match="unknown recipe 'papr'; did you mean 'paper'"):
-        recipe("papr")
-
-
-@pytest.mark.parametrize("name", RECIPES)
-def test_recipe_of_a_name_is_the_one_listed(name: str) -> None:
-    assert recipe(name) is RECIPES[name]
 
 
 # One classifier
@@ -153,6 +67,36 @@ def test_thread_count_comes_back_after_an_error(request: pytest.FixtureRequest) 
 
 def test_fitted_classifier_is_in_evaluation_mode(small_digits: DataSet) -> None:
     assert not any(module.training for module in fit(job(small_digits, "cnn")).modules())
+
+
+def test_every_step_has_a_mask_for_every_dropout(
+    small_digits: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[tuple[int, ...]] = []
+    real = Dropout.forward
+
+    def spy(self: Dropout, input: torch.Tensor) -> torch.Tensor:
+        assert self.given is not None
+        used.append(tuple(self.given.shape))
+        return real(self, input)
+
+    monkeypatch.setattr(Dropout, "forward", spy)
+    fit(job(small_digits, "cnn"))
+    assert used == [(batch, n) for batch in (16, 16, 8) for n in (32 * 12 * 12, 128)]
+
+
+@pytest.mark.parametrize(("name", "drops"), [("mlp", True), ("toy_mlp", False)])
+def test_seed_decides_what_is_dropped(small_digits: DataSet, name: str, drops: bool) -> None:
+    # With all samples in each batch, their order is nothing but rounding.
+    work = job(small_digits, name, Recipe(steps=3, batch_size=40))
+    one, other = (predict(fit(replace(work, seed=s)), work.inputs)[0] for s in (1, 2))
+    assert torch.allclose(one, other, atol=1e-4) is not drops
+
+
+def test_fitted_classifier_draws_its_dropout_anew(small_digits: DataSet) -> None:
+    model = fit(job(small_digits, "cnn")).train()
+    one, other = (predict(model, small_digits.test_inputs[:20])[0] for _ in range(2))
+    assert not torch.equal(one, other)
 
 
 def test_every_epoch_sees_every_image_once(
@@ -239,3 +183,39 @@ def test_ensemble_members_differ_in_both_seeds(small_digits: DataSet) -> None:
     assert [(member.weights, member.seed) for member in members] == [(5, 5), (6, 6)]
     assert all(member.inputs is work.inputs for member in members)
     assert not same_weights(*fit_many(members))
+
+
+# Where
+
+
+@pytest.mark.parametrize("name", [None, "", "cpu"])
+def test_training_is_on_the_cpu_unless_asked_otherwise(
+    name: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("IALE_DEVICE", raising=False)
+    if name is not None:
+        monkeypatch.setenv("IALE_DEVICE", name)
+    assert device() == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("gpu", "IALE_DEVICE must be cpu or cuda, not 'gpu'"), ("cuda", "torch finds no GPU")],
+)
+def test_device_that_is_not_there_is_refused(
+    name: str, message: str, small_digits: DataSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("IALE_DEVICE", name)
+    with pytest.raises(InputError, match=message):
+        fit_many([job(small_digits)])
+
+
+def test_gpu_trains_stacks(small_digits: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("IALE_DEVICE", "cuda")
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr(stack, "fit_all", lambda *given: asked.append(given))
+    jobs = [job(small_digits), job(small_digits, "cnn")]
+    fit_many(jobs, processes=2)
+    assert asked == [(jobs, "cuda")]

@@ -1,12 +1,28 @@
-"""The small cycle that several test files run, and what they compare."""
+"""The small cycle and training run that several test files share, and what they compare."""
+
+import resource
+import sys
+from pathlib import Path
 
 import pandas as pd
 import torch
+from torch import nn
 
+from ialelib import rollout
 from ialelib.cycle import Setting
-from ialelib.policy import Policy
+from ialelib.episode import Imitation
+from ialelib.policy import Policy, PolicyRecipe, load
+from ialelib.rollout import TENSORS, Rollout
 
 TOY = Setting("toy_mlp", initial=20, budget=40, acq=10, n=30, recipe="toy")
+TINY = Imitation(
+    Setting("toy_mlp", initial=10, budget=40, acq=10, n=30, recipe="toy"),
+    experts=("entropy", "coreset", "badge"),
+    episodes=4,
+    validation=50,
+    policy=PolicyRecipe(epochs=3),
+    seed=5,
+)
 
 
 def untimed(curve: pd.DataFrame) -> pd.DataFrame:
@@ -20,3 +36,44 @@ def chosen(curve: pd.DataFrame) -> list[int]:
 def policy(seed: int, embedding: int = 16) -> Policy:
     torch.manual_seed(seed)
     return Policy(2, embedding).eval()
+
+
+def same_weights(first: nn.Module, second: nn.Module) -> bool:
+    one, other = first.state_dict(), second.state_dict()
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def episodes(folder: Path) -> list[Rollout]:
+    return [rollout.load(path) for path in sorted(folder.glob("episode-*.safetensors"))]
+
+
+def same_policy(one: Policy, other: Policy) -> bool:
+    return (one.fingerprint(), one.about) == (other.fingerprint(), other.about)
+
+
+def assert_same_episode(one: Rollout, other: Rollout) -> None:
+    """Every tensor, bit for bit."""
+    assert one.experts == other.experts
+    for name in TENSORS:
+        assert torch.equal(getattr(one, name), getattr(other, name)), name
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """Every tensor of every episode and policy, bit for bit."""
+    for a, b in zip(episodes(one), episodes(other), strict=True):
+        assert_same_episode(a, b)
+    names = [path.name for path in sorted(one.glob("policy-*"))]
+    assert names == [path.name for path in sorted(other.glob("policy-*"))]
+    for name in names:
+        assert same_policy(load(one / name), load(other / name)), name
+
+
+def peak() -> int:
+    """The most memory that this process has held so far, in bytes."""
+    whole = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    if sys.platform == "darwin":
+        return whole
+    # On Linux `getrusage` starts from the size of the process that this one was started by.
+    lines = Path("/proc/self/status").read_text().splitlines()
+    own = [int(line.split()[1]) for line in lines if line.startswith("VmHWM")]
+    return 1024 * (own[0] if own else whole)
