@@ -23,6 +23,7 @@ from ialelib.state import FULL, Parts, State, encode, observe, widths
 from ialelib.training import one_thread
 
 PACKAGE = Path(__file__).parent
+CHUNK = 4096
 SHIPPED = (PACKAGE / "policies", PACKAGE.parent / "policies")
 
 
@@ -70,14 +71,24 @@ class Policy(nn.Module):
             )
 
     def scores(self, state: State) -> Tensor:
-        """Desirability rho of every candidate, N numbers in [0, 1] (Sec. 3.2)."""
+        """Desirability rho of every candidate, N numbers in [0, 1] (Sec. 3.2).
+
+        Candidates are encoded a few thousand at a time, so memory hardly grows with N.
+
+        Raises:
+            InputError: a state of another embedding width or class count, or with NaN.
+        """
         return self._logits(state).sigmoid()
 
     @torch.inference_mode()
     def _logits(self, state: State) -> Tensor:
         # Ranks are taken before the sigmoid, which rounds to 1 in float32 from about 17 on.
-        self.check(classes=state.probs_N_C.shape[1], embedding=state.embedding_N_D.shape[1])
-        return self(encode(state, self.parts))
+        self.check(classes=state.logits_N_C.shape[1], embedding=state.embedding_N_D.shape[1])
+        pieces = (state.rows(i, i + CHUNK) for i in range(0, len(state), CHUNK))
+        logits_N = torch.cat([self(encode(piece, self.parts)) for piece in pieces])
+        if not logits_N.isfinite().all():
+            raise InputError("the logits or embeddings hold NaN or infinite numbers")
+        return logits_N
 
     def choose(self, state: State, acq: int, rng: np.random.Generator | None = None) -> np.ndarray:
         """Positions of the `acq` highest ranked candidates, best first (Sec. 3.2).
@@ -152,7 +163,7 @@ def fit(
     first = examples[0].state
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "policy"))
-        policy = Policy(first.probs_N_C.shape[1], first.embedding_N_D.shape[1], parts)
+        policy = Policy(first.logits_N_C.shape[1], first.embedding_N_D.shape[1], parts)
     policy.scale.copy_(_scale(policy, examples))
     positives = torch.cat([example.target_N for example in examples]).mean()
     weight = (1 - positives) / positives

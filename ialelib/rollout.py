@@ -34,8 +34,8 @@ class Rollout:
     label_frequency_A_C: Tensor
     predicted_frequency_A_C: Tensor
     embedding_A_N_D: Tensor
-    probs_A_N_C: Tensor
-    embedding_gradient_A_N_D: Tensor
+    logits_A_N_C: Tensor
+    head_weight_A_C_D: Tensor
     chosen_A_E_N: Tensor
     correct_A_E_V: Tensor
     winner_A: Tensor

@@ -1,8 +1,9 @@
 """The state that the policy sees, Eq. 1, with every part switchable."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -39,24 +40,47 @@ CLASS_FREE = Parts(
 )
 
 
+Rows = Tensor | np.ndarray
+"""N rows of numbers: a tensor, or a NumPy array, which may be mapped from a file."""
+
+
 @dataclass(frozen=True)
 class State:
     """One moment of a cycle, in the factors that every encoding is made from.
 
-    N x (2D + C) numbers and a few more, where the full encoding has N x (2D + 3C + C*D).
+    N x (D + C) numbers and a few more, where the full encoding has N x (2D + 3C + C*D).
+    `head_weight_C_D` are the weights of the soft-max layer, or NaN where they are not known.
     """
 
     labelled_mean_D: Tensor
     label_frequency_C: Tensor
     predicted_frequency_C: Tensor
-    embedding_N_D: Tensor
-    probs_N_C: Tensor
-    embedding_gradient_N_D: Tensor
+    embedding_N_D: Rows
+    logits_N_C: Rows
+    head_weight_C_D: Tensor
+
+    def __len__(self) -> int:
+        return len(self.logits_N_C)
+
+    def rows(self, start: int = 0, stop: int | None = None) -> "State":
+        """The state with only these candidates, in memory."""
+        return replace(
+            self,
+            embedding_N_D=_tensor(self.embedding_N_D[start:stop]),
+            logits_N_C=_tensor(self.logits_N_C[start:stop]),
+        )
+
+
+def _tensor(rows: Rows) -> Tensor:
+    if isinstance(rows, Tensor):
+        return rows
+    # A copy: torch must not write to a file, and the mapping must not be kept alive.
+    return torch.from_numpy(np.array(rows, dtype=np.float32))
 
 
 def describe(
-    logits_N_C: Tensor,
-    embedding_N_D: Tensor,
+    logits_N_C: Rows,
+    embedding_N_D: Rows,
     labelled_logits_L_C: Tensor,
     labelled_embedding_L_D: Tensor,
     labels_L: Tensor,
@@ -64,8 +88,9 @@ def describe(
 ) -> State:
     """The state of any classifier, from its predictions on D_sub and D_lab (Sec. 3.2).
 
-    `head_weight_C_D` are the weights of the soft-max layer; without them the gradient at the
-    embedding is NaN, and only policies that do not read it can be used.
+    The candidates' logits and embeddings may be arrays mapped from files that do not fit in
+    memory (`numpy.load(path, mmap_mode="r")`). `head_weight_C_D` are the weights of the soft-max
+    layer; without them only policies that do not read the gradient at the embedding can be used.
 
     Raises:
         InputError: predictions that do not fit together.
@@ -85,17 +110,15 @@ def describe(
         )
     if not labelled or int(labels_L.max()) >= classes or int(labels_L.min()) < 0:
         raise InputError(f"labels must be 0 to {classes - 1}, and at least one")
-    probs_N_C = logits_N_C.softmax(1)
-    gradient_N_D = torch.full_like(embedding_N_D, torch.nan)
-    if head_weight_C_D is not None:
-        gradient_N_D = residuals(probs_N_C) @ head_weight_C_D
+    if head_weight_C_D is None:
+        head_weight_C_D = torch.full((classes, width), torch.nan)
     return State(
         labelled_mean_D=labelled_embedding_L_D.mean(0),
         label_frequency_C=_frequency(labels_L, classes),
         predicted_frequency_C=_frequency(labelled_logits_L_C.argmax(1), classes),
         embedding_N_D=embedding_N_D,
-        probs_N_C=probs_N_C,
-        embedding_gradient_N_D=gradient_N_D,
+        logits_N_C=logits_N_C,
+        head_weight_C_D=head_weight_C_D,
     )
 
 
@@ -107,7 +130,7 @@ def observe(query: Query) -> State:
         query.labelled_logits_L_C,
         query.labelled_embedding_L_D,
         torch.from_numpy(query.labels_L),
-        query.model.head.weight.detach(),
+        query.model.head.weight.detach().cpu(),
     )
 
 
@@ -126,23 +149,23 @@ def encode(state: State, parts: Parts = FULL) -> Tensor:
 
 def blocks(state: State, parts: Parts) -> dict[str, Tensor]:
     """The parts of Eq. 1 by name, each N x its width."""
-    n, classes = state.probs_N_C.shape
+    probs_N_C, embedding_N_D = _tensor(state.logits_N_C).softmax(1), _tensor(state.embedding_N_D)
+    n, classes = probs_N_C.shape
     found = {
         "labelled_mean": state.labelled_mean_D.expand(n, -1),
         "label_frequency": state.label_frequency_C.expand(n, -1),
         "predicted_frequency": state.predicted_frequency_C.expand(n, -1),
-        "embedding": state.embedding_N_D,
-        "prediction": F.one_hot(state.probs_N_C.argmax(1), classes).float(),
+        "embedding": embedding_N_D,
+        "prediction": F.one_hot(probs_N_C.argmax(1), classes).float(),
     }
     found = {name: block for name, block in found.items() if getattr(parts, name)}
     if parts.gradient == "last_layer":
-        residual_N_C = residuals(state.probs_N_C)
-        outer_N_C_D = residual_N_C[:, :, None] * state.embedding_N_D[:, None, :]
+        outer_N_C_D = residuals(probs_N_C)[:, :, None] * embedding_N_D[:, None, :]
         found["gradient"] = outer_N_C_D.flatten(1)
     elif parts.gradient == "embedding":
-        if state.embedding_gradient_N_D.isnan().any():
+        if state.head_weight_C_D.isnan().any():
             raise InputError("this policy needs `head_weight_C_D` in `state.describe`")
-        found["gradient"] = state.embedding_gradient_N_D
+        found["gradient"] = residuals(probs_N_C) @ state.head_weight_C_D
     if not found:
         raise InputError("a state needs at least one part; all are switched off")
     return found

@@ -32,8 +32,8 @@ def query(seed: int, classes: int = C) -> Query:
 
 def least_confident(state: State) -> Tensor:
     """The rule to learn: the ten candidates whose most likely class is least likely."""
-    target_N = torch.zeros(N)
-    target_N[state.probs_N_C.amax(1).argsort()[:ACQ]] = 1
+    target_N, probs_N_C = torch.zeros(N), torch.as_tensor(state.logits_N_C).softmax(1)
+    target_N[probs_N_C.amax(1).argsort()[:ACQ]] = 1
     return target_N
 
 

@@ -1,6 +1,7 @@
 """What an episode leaves behind: the policy's targets, the winners, the file."""
 
-from dataclasses import replace
+import re
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from ialelib.errors import InputError
 from ialelib.rollout import TENSORS, Rollout, examples, load, save, winners
+from ialelib.state import State
 
 A, E, N, V, C, D = 3, 2, 4, 10, 2, 5
 
@@ -29,8 +31,8 @@ def episode(scores: list[list[int]], winner: list[int]) -> Rollout:
         torch.rand(A, C, generator=rng),
         torch.rand(A, C, generator=rng),
         torch.rand(A, N, D, generator=rng),
-        torch.rand(A, N, C, generator=rng).softmax(2),
-        torch.rand(A, N, D, generator=rng),
+        torch.randn(A, N, C, generator=rng),
+        torch.randn(A, C, D, generator=rng),
         chosen_A_E_N=chosen_E_N.expand(A, E, N),
         correct_A_E_V=torch.tensor([[marks(hits) for hits in row] for row in scores]),
         winner_A=torch.tensor(winner),
@@ -83,12 +85,13 @@ def test_weighted_targets_of_a_batch_add_up_to_its_size() -> None:
     assert targets(rollout, target="weighted").sum(1).tolist() == pytest.approx([2, 2, 2])
 
 
-def test_examples_hold_the_states_in_order() -> None:
-    found = examples([CLEAR, EQUAL])
-    assert len(found) == 2 * A
-    for a in range(A):
-        assert torch.equal(found[A + a].state.embedding_N_D, EQUAL.embedding_A_N_D[a])
-        assert torch.equal(found[a].state.label_frequency_C, CLEAR.label_frequency_A_C[a])
+@pytest.mark.parametrize("name", [field.name for field in fields(State)])
+def test_examples_hold_the_states_in_order(name: str) -> None:
+    tensor = re.sub("((_[A-Z])+)$", r"_A\1", name)  # logits_N_C becomes logits_A_N_C
+    other = replace(EQUAL, **{tensor: getattr(EQUAL, tensor) + 1})
+    states = [example.state for example in examples([CLEAR, other])]
+    found, expected = [getattr(state, name) for state in states], getattr(CLEAR, tensor)
+    assert torch.equal(torch.stack(found), torch.cat([expected, expected + 1]))
 
 
 def test_a_single_best_expert_always_wins() -> None:

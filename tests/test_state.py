@@ -1,5 +1,6 @@
 """The state encoding, Eq. 1, against hand-computed numbers and autograd."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -34,8 +35,8 @@ BY_HAND = State(
     label_frequency_C=torch.tensor([0.25, 0.75]),
     predicted_frequency_C=torch.tensor([0.5, 0.5]),
     embedding_N_D=torch.tensor([[3.0, 4.0], [5.0, 6.0]]),
-    probs_N_C=torch.tensor([[0.25, 0.75], [0.5, 0.5]]),
-    embedding_gradient_N_D=torch.tensor([[0.1, 0.2], [0.3, 0.4]]),
+    logits_N_C=torch.tensor([[0.0, math.log(3)], [7.0, 7.0]]),
+    head_weight_C_D=torch.tensor([[1.0, 2.0], [3.0, 6.0]]),
 )
 
 
@@ -47,8 +48,8 @@ def drawn(classes: int, embedding: int, n: int = 3) -> State:
         torch.rand(classes, generator=rng),
         torch.rand(classes, generator=rng),
         torch.rand(n, embedding, generator=rng),
-        torch.rand(n, classes, generator=rng).softmax(1),
-        torch.rand(n, embedding, generator=rng),
+        torch.randn(n, classes, generator=rng),
+        torch.randn(classes, embedding, generator=rng),
     )
 
 
@@ -68,18 +69,27 @@ def test_the_full_state_has_1566_features(query: Query) -> None:
 
 
 def test_every_number_of_the_full_state_by_hand() -> None:
-    # Row 0: prediction 1, p - 1[c = 1] = (.25, -.25), times (3, 4). Row 1 is a tie: the first class
-    # is the pseudo-label, p - 1[c = 0] = (-.5, .5), times (5, 6).
+    # Row 0: p = (.25, .75), prediction 1, p - 1[c = 1] = (.25, -.25), times (3, 4). Row 1 is a tie:
+    # the first class is the pseudo-label, p - 1[c = 0] = (-.5, .5), times (5, 6).
     shared = [1.0, 2.0, 0.25, 0.75, 0.5, 0.5]
-    assert encode(BY_HAND).tolist() == [
+    expected = [
         [*shared, 3, 4, 0, 1, 0.75, 1, -0.75, -1],
         [*shared, 5, 6, 1, 0, -2.5, -3, 2.5, 3],
     ]
+    torch.testing.assert_close(encode(BY_HAND), torch.tensor(expected))
 
 
-def test_the_gradient_at_the_embedding_is_taken_as_observed() -> None:
+def test_the_gradient_at_the_embedding_by_hand() -> None:
+    # Row 0: .25 (1, 2) - .25 (3, 6); row 1: -.5 (1, 2) + .5 (3, 6).
     only = replace(NOTHING, gradient="embedding")
-    assert torch.equal(encode(BY_HAND, only), BY_HAND.embedding_gradient_N_D)
+    torch.testing.assert_close(encode(BY_HAND, only), torch.tensor([[-0.5, -1.0], [1.0, 2.0]]))
+
+
+@pytest.mark.parametrize("parts", [FULL, CLASS_FREE])
+def test_adding_a_number_to_all_logits_of_a_sample_changes_nothing(parts: Parts) -> None:
+    state, shift_N_1 = drawn(classes=3, embedding=5), torch.tensor([[1.0], [-2.0], [4.0]])
+    moved = replace(state, logits_N_C=torch.as_tensor(state.logits_N_C) + shift_N_1)
+    torch.testing.assert_close(encode(moved, parts), encode(state, parts))
 
 
 def pseudo_label_gradient(query: Query, at: str) -> Tensor:
@@ -171,9 +181,15 @@ def test_observe_counts_true_and_predicted_labels(query: Query) -> None:
 
 def test_observe_describes_the_candidates_of_the_sub_pool(query: Query) -> None:
     state = observe(query)
-    assert torch.equal(state.embedding_N_D, query.embedding_N_D)
-    assert state.probs_N_C.shape == (8, 10)
-    torch.testing.assert_close(state.probs_N_C.sum(1), torch.ones(8))
+    assert np.array_equal(state.embedding_N_D, query.embedding_N_D)
+    assert np.array_equal(state.logits_N_C, query.logits_N_C)
+    assert len(state) == 8
+
+
+def test_observe_takes_the_weights_of_the_soft_max_layer(query: Query) -> None:
+    head = observe(query).head_weight_C_D
+    assert torch.equal(head, query.model.head.weight)
+    assert not head.requires_grad
 
 
 def predictions(label: int = 0) -> dict[str, Tensor]:
@@ -189,8 +205,11 @@ def predictions(label: int = 0) -> dict[str, Tensor]:
 
 def test_without_the_heads_weights_there_is_no_gradient_at_the_embedding() -> None:
     state = describe(**predictions())
-    assert bool(state.embedding_gradient_N_D.isnan().all())
+    assert state.head_weight_C_D.shape == (2, 5)
+    assert bool(state.head_weight_C_D.isnan().all())
     assert bool(encode(state, FULL).isfinite().all())
+    with pytest.raises(InputError, match="needs `head_weight_C_D`"):
+        encode(state, CLASS_FREE)
 
 
 @pytest.mark.parametrize("name", list(predictions()))
