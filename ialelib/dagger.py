@@ -1,156 +1,28 @@
 """Algorithm 1: a policy trained by imitation of the best expert, with DAgger."""
 
 import json
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from joblib import Parallel, delayed
 
-from ialelib import cycle as cycles
 from ialelib import policy as policies
 from ialelib import rollout as rollouts
-from ialelib.cycle import Cycle, Setting
 from ialelib.data import DataSet
+from ialelib.episode import Imitation, roll_out
 from ialelib.errors import InputError
-from ialelib.experts import EXPERTS, PAPER_EXPERTS, check
 from ialelib.files import atomic
-from ialelib.models import Classifier
-from ialelib.policy import Policy, PolicyRecipe
+from ialelib.policy import Policy
 from ialelib.progress import progress
-from ialelib.rollout import Rollout, Target
-from ialelib.seeds import derive, stream
-from ialelib.state import FULL, Parts, State, observe
-from ialelib.training import correct, fit_many, recipe
+from ialelib.recipes import recipe
+from ialelib.rollout import Rollout
+from ialelib.seeds import derive
 
-
-@dataclass(frozen=True)
-class Imitation:
-    """All parameters of Algorithm 1.
-
-    `p` is the probability of following the best expert rather than the policy, or "decay":
-    0.9^episode, so that the policy acts with 1 - 0.9^episode (A.2.1). `validation`
-    is the size of D_val. `target` says what the policy imitates (`rollout.examples`).
-    """
-
-    setting: Setting = field(default_factory=Setting)
-    experts: tuple[str, ...] = PAPER_EXPERTS
-    episodes: int = 100
-    p: float | Literal["decay"] = 0.5
-    validation: int = 100
-    target: Target = "best"
-    parts: Parts = FULL
-    policy: PolicyRecipe = policies.PAPER
-    seed: int = 0
-
-    def check(self, data: DataSet) -> None:
-        """Raises InputError if training cannot run with these parameters on that data set."""
-        check(self.experts)
-        if not self.experts or len(set(self.experts)) < len(self.experts):
-            raise InputError("experts must be one or more different names")
-        if self.episodes < 1 or self.validation < 1:
-            raise InputError("episodes and validation must be at least 1")
-        fixed = isinstance(self.p, int | float) and 0 <= self.p <= 1
-        if self.p != "decay" and not fixed:
-            raise InputError(f"p must lie in [0, 1] or be 'decay', not {self.p}")
-        if self.setting.budget - self.setting.initial < self.setting.acq:
-            raise InputError("the budget leaves no acquisition to learn from")
-        self.setting.check(data, self.validation)
-        cycles.check(data, self.setting, self.experts, {})
-
-    def expert_probability(self, episode: int) -> float:
-        """Probability of following the best expert; 1 in the first episode (numbered 1)."""
-        if episode == 1:
-            return 1.0
-        return 0.9**episode if self.p == "decay" else float(self.p)
-
-
-def roll_out(
-    data: DataSet, imitation: Imitation, episode: int, policy: Policy | None, processes: int = 1
-) -> Rollout:
-    """One episode of Algorithm 1, lines 3 to 17, without the policy's update.
-
-    Split, initial labels and weights come from the run's seed and the episode's number.
-    """
-    seed = derive(imitation.seed, "episode", episode)
-    started = time.perf_counter()
-    cycle = Cycle(data, imitation.setting, seed, imitation.validation)
-    coin = stream(seed, "coin")
-    model: Classifier | None = None
-    steps = []
-    while cycle.due:
-        follow = policy is None or coin.random() < imitation.expert_probability(episode)
-        step, batch, model = _acquisition(
-            cycle, imitation, model, None if follow else policy, processes
-        )
-        cycle.pool.label(batch)
-        steps.append(step)
-    stacked = {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
-    seconds = time.perf_counter() - started
-    return Rollout(**stacked, experts=imitation.experts, seconds=seconds)
-
-
-def _acquisition(
-    cycle: Cycle,
-    imitation: Imitation,
-    model: Classifier | None,
-    actor: Policy | None,
-    processes: int,
-) -> tuple[dict[str, Tensor], np.ndarray, Classifier]:
-    """One acquisition: its record, the batch taken, and the classifier trained with it.
-
-    `model` is the classifier of D_lab where the step before has trained it already; `actor` is
-    the policy if the coin chose it. Equal batches are trained once.
-    """
-    first = [] if model is not None else [cycle.job()]
-    members = cycle.member_jobs() if "ensemble" in imitation.experts else []
-    fitted = fit_many([*first, *members], processes) if first or members else []
-    current = model if model is not None else fitted[0]
-    sub_pool = cycle.sub_pool()
-    query = cycle.query(current, sub_pool, fitted[len(first) :])
-    chosen = [EXPERTS[name](query, cycle.due, cycle.rng(name)) for name in imitation.experts]
-    choices = [*chosen, actor.select(query, cycle.due, cycle.rng("policy"))] if actor else chosen
-    batches = [np.sort(sub_pool[positions]) for positions in choices]
-    distinct = {batch.tobytes(): batch for batch in batches}
-    trained = fit_many([cycle.job(batch) for batch in distinct.values()], processes)
-    models = dict(zip(distinct, trained, strict=True))
-    correct_E_V = _score(cycle, imitation, [models[b.tobytes()] for b in batches[: len(chosen)]])
-    winner = rollouts.winners(correct_E_V.float().mean(1)[None], cycle.rng("winner"))[0]
-    batch = batches[-1] if actor else batches[int(winner)]
-    record = _record(observe(query), chosen, correct_E_V, winner, actor is not None, cycle.labels)
-    return record, batch, models[batch.tobytes()]
-
-
-def _score(cycle: Cycle, imitation: Imitation, models: list[Classifier]) -> Tensor:
-    """What each temporary classifier gets right on D_val (Alg. 1, line 7); equal ones once."""
-    inputs = cycle.data.train_inputs[cycle.validation]
-    labels = cycle.data.train_labels[cycle.validation]
-    how = recipe(imitation.setting.recipe)
-    hits = {id(model): correct(model, inputs, labels, how) for model in models}
-    return torch.from_numpy(np.stack([hits[id(model)] for model in models]))
-
-
-def _record(
-    state: State,
-    chosen: list[np.ndarray],
-    correct_E_V: Tensor,
-    winner: Tensor,
-    acted: bool,
-    labels: int,
-) -> dict[str, Tensor]:
-    chosen_E_N = torch.zeros(len(chosen), len(state.probs_N_C), dtype=torch.bool)
-    for mask_N, positions in zip(chosen_E_N, chosen, strict=True):
-        mask_N[torch.from_numpy(positions)] = True
-    parts = [getattr(state, f.name) for f in fields(state)]
-    flags = [torch.tensor(acted), torch.tensor(labels)]
-    return dict(
-        zip(rollouts.TENSORS, [*parts, chosen_E_N, correct_E_V, winner, *flags], strict=True)
-    )
+__all__ = ["Imitation", "roll_out", "train"]
 
 
 def train(
@@ -175,16 +47,54 @@ def train(
     done: list[Rollout] = []
     losses: list[float] = []
     policy: Policy | None = None
-    for episode in progress(range(1, imitation.episodes + 1), imitation.episodes, "episodes"):
-        path = folder / f"episode-{episode:03d}.safetensors"
-        if not path.exists():
-            rollouts.save(roll_out(data, imitation, episode, policy, processes), path)
-        done.append(rollouts.load(path))
-        policy = _refit(folder, data.name, imitation, episode, done)
-        losses.append(policy.about["losses"][-1])
-        note(f"episode {episode} of {imitation.episodes}: loss {losses[-1]:.3f}")
+    episodes = range(1, imitation.episodes + 1)
+    rounds = [
+        episodes[i : i + imitation.per_round] for i in range(0, len(episodes), imitation.per_round)
+    ]
+    for numbers in progress(rounds, len(rounds), "rounds"):
+        _roll_out_all(folder, data, imitation, numbers, policy, processes)
+        done += [rollouts.load(_episode(folder, number)) for number in numbers]
+        policy = _refit(folder, data.name, imitation, numbers[-1], done)
+        losses += [policy.about["losses"][-1]] * len(numbers)
+        note(f"episode {numbers[-1]} of {imitation.episodes}: loss {losses[-1]:.3f}")
     assert policy is not None
     return policy, _history(done, losses)
+
+
+def _episode(folder: Path, number: int) -> Path:
+    return folder / f"episode-{number:03d}.safetensors"
+
+
+def _roll_out_all(
+    folder: Path,
+    data: DataSet,
+    imitation: Imitation,
+    numbers: Sequence[int],
+    policy: Policy | None,
+    processes: int,
+) -> None:
+    """Roll out the episodes of a round that are not in `folder` yet.
+
+    One uses all processes for its classifiers; of several, each has a process of its own.
+    """
+    todo = [number for number in numbers if not _episode(folder, number).exists()]
+    inside = processes if len(todo) == 1 else 1
+    tasks = [
+        delayed(_roll_out_to)(_episode(folder, number), data, imitation, number, policy, inside)
+        for number in todo
+    ]
+    Parallel(min(processes, max(1, len(todo))))(tasks)
+
+
+def _roll_out_to(
+    path: Path,
+    data: DataSet,
+    imitation: Imitation,
+    episode: int,
+    policy: Policy | None,
+    processes: int,
+) -> None:
+    rollouts.save(roll_out(data, imitation, episode, policy, processes), path)
 
 
 def _refit(
@@ -214,6 +124,7 @@ def _claim(folder: Path, data: DataSet, imitation: Imitation) -> None:
         "data": data.fingerprint,
         **asdict(imitation),
         "recipe": asdict(recipe(imitation.setting.recipe)),
+        "warm": asdict(recipe("warm")) if imitation.ranking == "warm" else None,
     }
     now = json.loads(json.dumps(now))
     if path.exists():

@@ -1,0 +1,158 @@
+"""One episode of Algorithm 1: the experts propose, the best one is the policy's example."""
+
+import time
+from dataclasses import dataclass, field, fields
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ialelib import cycle as cycles
+from ialelib import policy as policies
+from ialelib import rollout as rollouts
+from ialelib.cycle import Cycle, Setting
+from ialelib.data import DataSet
+from ialelib.errors import InputError, unknown
+from ialelib.experts import EXPERTS, PAPER_EXPERTS, check
+from ialelib.models import Classifier
+from ialelib.policy import Policy, PolicyRecipe
+from ialelib.recipes import recipe
+from ialelib.rollout import Rollout, Target
+from ialelib.seeds import derive, stream
+from ialelib.state import FULL, Parts, State, observe
+from ialelib.training import correct, fit_many
+
+
+@dataclass(frozen=True)
+class Imitation:
+    """All parameters of Algorithm 1.
+
+    `p` is the probability of following the best expert rather than the policy, or "decay":
+    0.9^episode, so that the policy acts with 1 - 0.9^episode (A.2.1). `validation`
+    is the size of D_val. `target` says what the policy imitates (`rollout.examples`).
+    `ranking` says how the experts' temporary classifiers are trained: from "scratch" as in the
+    paper, or by a short fine-tuning of the current one ("warm"). Each round rolls out `per_round`
+    episodes with the same policy, and then fits it again.
+    """
+
+    setting: Setting = field(default_factory=Setting)
+    experts: tuple[str, ...] = PAPER_EXPERTS
+    episodes: int = 100
+    p: float | Literal["decay"] = 0.5
+    validation: int = 100
+    target: Target = "best"
+    ranking: Literal["scratch", "warm"] = "scratch"
+    per_round: int = 1
+    parts: Parts = FULL
+    policy: PolicyRecipe = policies.PAPER
+    seed: int = 0
+
+    def check(self, data: DataSet) -> None:
+        """Raises InputError if training cannot run with these parameters on that data set."""
+        check(self.experts)
+        if not self.experts or len(set(self.experts)) < len(self.experts):
+            raise InputError("experts must be one or more different names")
+        if min(self.episodes, self.per_round, self.validation) < 1:
+            raise InputError("episodes, per_round and validation must be at least 1")
+        if self.ranking not in ("scratch", "warm"):
+            raise unknown("ranking", self.ranking, ("scratch", "warm"))
+        fixed = isinstance(self.p, int | float) and 0 <= self.p <= 1
+        if self.p != "decay" and not fixed:
+            raise InputError(f"p must lie in [0, 1] or be 'decay', not {self.p}")
+        if self.setting.budget - self.setting.initial < self.setting.acq:
+            raise InputError("the budget leaves no acquisition to learn from")
+        self.setting.check(data, self.validation)
+        cycles.check(data, self.setting, self.experts, {})
+
+    def expert_probability(self, episode: int) -> float:
+        """Probability of following the best expert; 1 in the first episode (numbered 1)."""
+        if episode == 1:
+            return 1.0
+        return 0.9**episode if self.p == "decay" else float(self.p)
+
+
+def roll_out(
+    data: DataSet, imitation: Imitation, episode: int, policy: Policy | None, processes: int = 1
+) -> Rollout:
+    """One episode of Algorithm 1, lines 3 to 17, without the policy's update.
+
+    Split, initial labels and weights come from the run's seed and the episode's number.
+    """
+    seed = derive(imitation.seed, "episode", episode)
+    started = time.perf_counter()
+    cycle = Cycle(data, imitation.setting, seed, imitation.validation)
+    coin = stream(seed, "coin")
+    model: Classifier | None = None
+    steps = []
+    while cycle.due:
+        follow = policy is None or coin.random() < imitation.expert_probability(episode)
+        step, batch, model = _acquisition(
+            cycle, imitation, model, None if follow else policy, processes
+        )
+        cycle.pool.label(batch)
+        steps.append(step)
+    stacked = {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
+    seconds = time.perf_counter() - started
+    return Rollout(**stacked, experts=imitation.experts, seconds=seconds)
+
+
+def _acquisition(
+    cycle: Cycle,
+    imitation: Imitation,
+    model: Classifier | None,
+    actor: Policy | None,
+    processes: int,
+) -> tuple[dict[str, Tensor], np.ndarray, Classifier | None]:
+    """One acquisition: its record, the batch taken, and the classifier trained with it.
+
+    `model` is the classifier of D_lab where the step before has trained it already; `actor` is
+    the policy if the coin chose it. Equal batches are trained once. After a warm ranking the
+    classifier of the batch taken is still to be trained, and None.
+    """
+    first = [] if model is not None else [cycle.job()]
+    members = cycle.member_jobs() if "ensemble" in imitation.experts else []
+    fitted = fit_many([*first, *members], processes) if first or members else []
+    current = model if model is not None else fitted[0]
+    warm = imitation.ranking == "warm"
+    sub_pool = cycle.sub_pool()
+    query = cycle.query(current, sub_pool, fitted[len(first) :])
+    chosen = [EXPERTS[name](query, cycle.due, cycle.rng(name)) for name in imitation.experts]
+    acting = [actor.select(query, cycle.due, cycle.rng("policy"))] if actor else []
+    batches = [np.sort(sub_pool[positions]) for positions in [*chosen, *acting]]
+    to_train = batches[: len(chosen)] if warm else batches
+    distinct = {batch.tobytes(): batch for batch in to_train}
+    jobs = [cycle.job(batch, current if warm else None) for batch in distinct.values()]
+    models = dict(zip(distinct, fit_many(jobs, processes), strict=True))
+    correct_E_V = _score(cycle, imitation, [models[b.tobytes()] for b in batches[: len(chosen)]])
+    winner = rollouts.winners(correct_E_V.float().mean(1)[None], cycle.rng("winner"))[0]
+    batch = batches[-1] if actor else batches[int(winner)]
+    record = _record(observe(query), chosen, correct_E_V, winner, actor is not None, cycle.labels)
+    return record, batch, None if warm else models[batch.tobytes()]
+
+
+def _score(cycle: Cycle, imitation: Imitation, models: list[Classifier]) -> Tensor:
+    """What each temporary classifier gets right on D_val (Alg. 1, line 7); equal ones once."""
+    inputs = cycle.data.train_inputs[cycle.validation]
+    labels = cycle.data.train_labels[cycle.validation]
+    how = recipe(imitation.setting.recipe)
+    hits = {id(model): correct(model, inputs, labels, how) for model in models}
+    return torch.from_numpy(np.stack([hits[id(model)] for model in models]))
+
+
+def _record(
+    state: State,
+    chosen: list[np.ndarray],
+    correct_E_V: Tensor,
+    winner: Tensor,
+    acted: bool,
+    labels: int,
+) -> dict[str, Tensor]:
+    chosen_E_N = torch.zeros(len(chosen), len(state), dtype=torch.bool)
+    for mask_N, positions in zip(chosen_E_N, chosen, strict=True):
+        mask_N[torch.from_numpy(positions)] = True
+    parts = [getattr(state, f.name) for f in fields(state)]
+    flags = [torch.tensor(acted), torch.tensor(labels)]
+    return dict(
+        zip(rollouts.TENSORS, [*parts, chosen_E_N, correct_E_V, winner, *flags], strict=True)
+    )
