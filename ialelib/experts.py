@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ialelib.errors import InputError, unknown
+from ialelib.greedy import check_offer, k_centre, k_means_pp
 from ialelib.models import Classifier
 from ialelib.training import predict
 
@@ -77,7 +78,7 @@ def top(score_N: np.ndarray, acq: int, rng: np.random.Generator) -> np.ndarray:
     Raises:
         InputError: more asked for than there are.
     """
-    _check(acq, len(score_N))
+    check_offer(acq, len(score_N))
     return np.lexsort((rng.random(len(score_N)), -score_N))[:acq]
 
 
@@ -150,49 +151,13 @@ def ensemble(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def coreset(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
-    """Greedy k-centre from the labelled set, on embeddings (Sener & Savarese 2018; A.1.1, 4).
-
-    Each choice is the sample farthest from its nearest centre, labelled or chosen before.
-    """
-    embedding_N_D = query.embedding_N_D
-    _check(acq, len(embedding_N_D))
-    nearest_N = torch.full((len(embedding_N_D),), torch.inf)
-    for centres_K_D in query.labelled_embedding_L_D.split(1000):
-        nearest_N = torch.minimum(nearest_N, _distances(embedding_N_D, centres_K_D).amin(1))
-    chosen: list[int] = []
-    for _ in range(acq):
-        distance_N = nearest_N.numpy().copy()
-        distance_N[chosen] = -1.0
-        chosen.append(int(top(distance_N, 1, rng)[0]))
-        centre_1_D = embedding_N_D[chosen[-1:]]
-        nearest_N = torch.minimum(nearest_N, _distances(embedding_N_D, centre_1_D)[:, 0])
-    return np.array(chosen, dtype=np.int64)
-
-
-def _distances(a_N_D: Tensor, b_K_D: Tensor) -> Tensor:
-    # The default, by a matrix product, loses the small distances of points far from the origin.
-    return torch.cdist(a_N_D, b_K_D, compute_mode="donot_use_mm_for_euclid_dist")
+    """Greedy k-centre from the labelled set, on embeddings (Sener & Savarese 2018; A.1.1, 4)."""
+    return k_centre(query.embedding_N_D, query.labelled_embedding_L_D, acq, rng)
 
 
 def badge(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
-    """k-means++ seeding on last-layer gradient embeddings (Ash et al. 2020, Alg. 1; A.1.1, 5).
-
-    The gradient embedding of sample i is the outer product of a_i = p_i - 1[pseudo-label] and its
-    embedding h_i, so <g_i, g_j> = <a_i, a_j><h_i, h_j>: distances need C + D numbers a sample,
-    never C*D. As in the authors' code the first centre has the largest gradient.
-    """
-    residual_N_C, embedding_N_D = residuals(query.probs_N_C).double(), query.embedding_N_D.double()
-    _check(acq, len(embedding_N_D))
-    norm_N = residual_N_C.square().sum(1) * embedding_N_D.square().sum(1)
-    chosen = [int(top(norm_N.numpy(), 1, rng)[0])]
-    nearest_N = torch.full_like(norm_N, torch.inf)
-    while len(chosen) < acq:
-        i = chosen[-1]
-        inner_N = (residual_N_C @ residual_N_C[i]) * (embedding_N_D @ embedding_N_D[i])
-        nearest_N = torch.minimum(nearest_N, (norm_N + norm_N[i] - 2 * inner_N).clamp(min=0))
-        nearest_N[chosen] = 0.0
-        chosen.append(_draw(nearest_N.numpy(), chosen, rng))
-    return np.array(chosen, dtype=np.int64)
+    """k-means++ seeding on last-layer gradient embeddings (Ash et al. 2020, Alg. 1; A.1.1, 5)."""
+    return k_means_pp(residuals(query.probs_N_C), query.embedding_N_D, acq, rng)
 
 
 def residuals(probs_N_C: Tensor) -> Tensor:
@@ -200,19 +165,6 @@ def residuals(probs_N_C: Tensor) -> Tensor:
     residual_N_C = probs_N_C.clone()
     residual_N_C[torch.arange(len(probs_N_C)), probs_N_C.argmax(1)] -= 1.0
     return residual_N_C
-
-
-def _draw(weight_N: np.ndarray, chosen: list[int], rng: np.random.Generator) -> int:
-    """One position in proportion to its weight; when none is left, any one not yet chosen."""
-    if weight_N.sum() <= 0:
-        weight_N = np.ones(len(weight_N))
-        weight_N[chosen] = 0.0
-    return int(rng.choice(len(weight_N), p=weight_N / weight_N.sum()))
-
-
-def _check(acq: int, offered: int) -> None:
-    if acq > offered:
-        raise InputError(f"acquisition size {acq} exceeds the {offered} samples offered")
 
 
 EXPERTS: dict[str, Expert] = {
