@@ -4,18 +4,16 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from joblib import Parallel, delayed
 
-from ialelib import cycle
+from ialelib import cycle, units
 from ialelib.cycle import Setting
 from ialelib.data import DataSet
-from ialelib.files import atomic
 from ialelib.policy import Policy
-from ialelib.progress import progress
-from ialelib.training import recipe
+from ialelib.recipes import recipe
 
 
 def run(
@@ -37,34 +35,14 @@ def run(
     """
     policies = policies or {}
     cycle.check(data, setting, names, policies)
-    units = [(name, seed) for seed in seeds for name in names]
-    paths = [folder / _unit_file(data, setting, *unit, policies) for unit in units]
-    todo = [(*unit, path) for unit, path in zip(units, paths, strict=True) if not path.exists()]
-    tasks = (delayed(_run_unit)(data, setting, *unit, policies) for unit in todo)
-    for _ in progress(
-        Parallel(processes, return_as="generator_unordered")(tasks), len(todo), data.name
-    ):
-        pass
-    return pd.concat([read(path) for path in paths], ignore_index=True)
-
-
-def _run_unit(
-    data: DataSet,
-    setting: Setting,
-    name: str,
-    seed: int,
-    path: Path,
-    policies: Mapping[str, Policy],
-) -> None:
-    curve = cycle.run(data, setting, name, seed, policies)
-    with atomic(path) as temporary:
-        curve.to_csv(temporary, index=False)
-
-
-def read(path: Path) -> pd.DataFrame:
-    """Read back a table of learning curves to the last digit."""
-    exact = {"accuracy": float, "fit_seconds": float, "query_seconds": float, "chosen": str}
-    return pd.read_csv(path, converters=exact, keep_default_na=False)
+    tasks = {
+        folder / _unit_file(data, setting, name, seed, policies): partial(
+            cycle.run, data, setting, name, seed, policies
+        )
+        for seed in seeds
+        for name in names
+    }
+    return units.run(tasks, processes, data.name)
 
 
 def _unit_file(

@@ -49,6 +49,11 @@ class Recipe:
         """Optimiser steps on a labelled set of that many samples."""
         return self.steps + self.epochs * math.ceil(samples / self.batch_size)
 
+    def samples(self, size: int) -> int:
+        """Samples that pass through the classifier in training, of a labelled set of that size."""
+        epochs, batches = divmod(self.length(size), math.ceil(size / self.batch_size))
+        return epochs * size + batches * self.batch_size
+
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of one step, as a multiple of `lr`."""
         rise = min(1.0, (step + 1) / max(1.0, self.warmup * steps))

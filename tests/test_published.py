@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ialelib import metrics, paired, policy
+from ialelib import metrics, policy, units
 from ialelib.experts import PAPER_EXPERTS
 
 ROOT = Path(__file__).parent.parent
@@ -20,7 +20,7 @@ CURVES = {
 
 @pytest.fixture(scope="module", params=CURVES)
 def published(request: pytest.FixtureRequest) -> pd.DataFrame:
-    curves = paired.read(ROOT / "figures/cpu" / f"{request.param}.csv")
+    curves = units.read(ROOT / "figures/cpu" / f"{request.param}.csv")
     return curves[curves["dataset"] == CURVES[request.param]]
 
 
@@ -42,7 +42,7 @@ def test_no_sample_was_bought_twice(published: pd.DataFrame) -> None:
 
 
 def test_policy_beats_random_on_mnist() -> None:
-    curves = paired.read(ROOT / "figures/cpu/02_policy_training_curves.csv")
+    curves = units.read(ROOT / "figures/cpu/02_policy_training_curves.csv")
     table = metrics.compare(curves).set_index("strategy")
     assert table["gain"].to_dict()["policy"] >= 0.025
     assert table["p_holm"].to_dict()["policy"] < 0.05

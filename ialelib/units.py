@@ -1,0 +1,41 @@
+"""Tables made of many independent parts: in parallel, and resumable."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pandas as pd
+from joblib import Parallel, delayed
+
+from ialelib.files import atomic
+from ialelib.progress import progress
+
+
+def run(
+    tasks: Mapping[Path, Callable[[], pd.DataFrame]], processes: int, label: str
+) -> pd.DataFrame:
+    """The tables of all tasks one below the other, each task in one process.
+
+    A finished table is the CSV file that names its task, and is read back instead of made again;
+    the name must therefore say all that the table depends on.
+    """
+    todo = {path: task for path, task in tasks.items() if not path.exists()}
+    calls = (delayed(_make)(path, task) for path, task in todo.items())
+    made = Parallel(processes, return_as="generator_unordered")(calls)
+    for _ in progress(made, len(todo), label):
+        pass
+    return pd.concat([read(path) for path in tasks], ignore_index=True)
+
+
+def _make(path: Path, task: Callable[[], pd.DataFrame]) -> None:
+    table = task()
+    with atomic(path) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+EXACT = ("accuracy", "score", "seconds", "fit_seconds", "query_seconds")
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read a table back to the last digit."""
+    exact = {**dict.fromkeys(EXACT, float), "chosen": str}
+    return pd.read_csv(path, converters=exact, keep_default_na=False)
