@@ -1,14 +1,16 @@
 # Every target sets up .venv by itself when it is missing or out of date.
 PYTHON ?= python3
 PROFILE ?= quick
+ACQ ?= 10
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 BIN := .venv/bin
 export PYTHONHASHSEED := 0
 
-.PHONY: help setup reproduce test lab format clean
+.PHONY: help setup reproduce test bench lab format clean
 help:
 	@echo "make reproduce   run every notebook in its quick profile on the shipped data (PROFILE=cpu|paper for more)"
 	@echo "make test        lint, types, unit tests, and every notebook with outputs compared"
+	@echo "make bench       speed and memory against plain references, into benchmarks/ (an hour; ACQ=40 for less)"
 	@echo "make lab         open the notebooks in JupyterLab"
 	@echo "make format      format code and notebooks"
 	@echo "make clean       remove .venv, runs and caches"
@@ -33,6 +35,9 @@ test: setup
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 tests notebooks
+
+bench: setup
+	$(BIN)/python benchmarks/bench.py --acq $(ACQ)
 
 lab: setup
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/00_index.ipynb

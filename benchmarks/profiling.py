@@ -1,0 +1,106 @@
+"""Where the seconds of training go, and how far it is from the machine's matrix products."""
+
+import cProfile
+import pstats
+import time
+from typing import Any
+
+import pandas as pd
+import torch
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from ialelib.data import DataSet
+from ialelib.episode import Imitation, roll_out
+from ialelib.models import build, to_float
+from ialelib.recipes import Job, has_bfloat16
+from ialelib.training import fit, one_thread
+
+# Substrings of torch's operator names, the first that fits.
+KINDS = {
+    "convolutions, backward": ("convolution_backward",),
+    "convolutions, forward": ("convolution",),
+    "dense layers": ("mm",),
+    "dropout masks and their use": ("random_", "bitwise", "mul"),
+    "max pooling": ("max_pool",),
+    "ReLU": ("threshold", "clamp_min", "relu"),
+    "Adam": ("adam", "Adam"),
+    "copies, casts and batch gathering": ("copy", "index", "fill", "div_", "sub_", "cat"),
+}
+
+
+def operations(job: Job) -> pd.DataFrame:
+    """Share of each kind of operation in training one classifier, on one thread."""
+    fit(job)
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        fit(job)
+    spent: dict[str, float] = {}
+    for event in profiler.key_averages():
+        kind = next(
+            (k for k, names in KINDS.items() if any(n in event.key for n in names)), "other"
+        )
+        spent[kind] = spent.get(kind, 0.0) + event.self_cpu_time_total / 1e6
+    table = pd.DataFrame({"part": list(spent), "seconds": list(spent.values())})
+    return table.assign(share=table["seconds"] / table["seconds"].sum()).sort_values(
+        "seconds", ascending=False
+    )
+
+
+def stages(data: DataSet, imitation: Imitation) -> pd.DataFrame:
+    """Share of each stage of a roll-out, in one process."""
+    names = {
+        ("training.py", "fit"): "training of classifiers",
+        ("training.py", "correct"): "scoring on the validation set",
+        ("experts.py", "mc_dropout"): "MC-Dropout",
+        ("experts.py", "ensemble"): "ensemble: predictions",
+        ("experts.py", "coreset"): "CoreSet",
+        ("experts.py", "badge"): "BADGE",
+    }
+    profiler = cProfile.Profile()
+    profiler.runcall(roll_out, data, imitation, 1, None)
+    found = {}
+    stats: Any = pstats.Stats(profiler)
+    total = stats.total_tt
+    for (file, _, function), (*_, spent, _) in stats.stats.items():
+        key = (file.rsplit("/", 1)[-1], function)
+        if "ialelib" in file and key in names:
+            found[names[key]] = spent
+    found["everything else"] = total - sum(found.values())
+    table = pd.DataFrame({"part": list(found), "seconds": list(found.values())})
+    return table.assign(share=table["seconds"] / total).sort_values("seconds", ascending=False)
+
+
+def matrix_products(job: Job) -> pd.DataFrame:
+    """Speed of large matrix products and of training, both on one thread, in GFLOP/s."""
+    with one_thread():
+        rows = [
+            {"work": "matrix product, float32", "gflops": _product(torch.float32)},
+            {"work": "matrix product, bfloat16", "gflops": _product(torch.bfloat16)},
+        ]
+    started = time.perf_counter()
+    fit(job)
+    took = time.perf_counter() - started
+    steps = job.recipe.length(len(job.labels))
+    rows.append({"work": "training of a CNN", "gflops": _flops(job) * steps / took / 1e9})
+    table = pd.DataFrame(rows)
+    table["share of bfloat16"] = table["gflops"] / table["gflops"][1]
+    return table.assign(bfloat16_in_hardware=has_bfloat16())
+
+
+def _product(dtype: torch.dtype, size: int = 2048, repeats: int = 8) -> float:
+    a, b = torch.randn(2, size, size).to(dtype)
+    best = float("inf")
+    for _ in range(repeats):
+        started = time.perf_counter()
+        torch.mm(a, b)
+        best = min(best, time.perf_counter() - started)
+    return 2 * size**3 / best / 1e9
+
+
+def _flops(job: Job) -> float:
+    """Floating-point operations of one average training step, forward and backward."""
+    samples, batch = len(job.labels), job.recipe.batch_size
+    model = build(job.architecture, 0).train()
+    with FlopCounterMode(display=False) as counter:
+        model(to_float(torch.from_numpy(job.inputs[:batch])))[0].sum().backward()
+    return counter.get_total_flops() * samples / batch / -(-samples // batch)
