@@ -13,11 +13,10 @@ if not STEMS:
 
 
 def makers(wildcards):
-    """Notebooks of this profile that train the policy which another one applies."""
-    wanted = values(wildcards.stem).get("policy")
-    return [
-        RUNS / f"{stem}.ipynb" for stem in STEMS if wanted and values(stem).get("save_policy") == wanted
-    ]
+    """Notebooks of this profile that train the policies which another one applies."""
+    found = values(wildcards.stem)
+    wanted = {found.get("policy"), *found.get("compared", [])} - {None}
+    return [RUNS / f"{stem}.ipynb" for stem in STEMS if values(stem).get("save_policy") in wanted]
 
 
 def values(stem):

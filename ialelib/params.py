@@ -4,13 +4,12 @@
 """
 
 import sys
-import tempfile
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
 from typing_extensions import override
 
 from ialelib import data, policy
@@ -18,90 +17,10 @@ from ialelib.cycle import Setting
 from ialelib.dagger import Imitation
 from ialelib.errors import InputError, unknown
 from ialelib.experts import EXPERTS
+from ialelib.recipes import RECIPES, Recipe
+from ialelib.strict import Params, project
 
-SIMPLE = (bool, int, float, str, list, tuple, dict, type(None))
-IPYTHON = {"In", "Out"}
-
-
-def project() -> Path:
-    """Top folder of the checkout, from any folder inside it; else the current folder."""
-    here = Path.cwd()
-    inside = (p for p in (here, *here.parents) if (p / "notebooks/00_index.ipynb").exists())
-    return next(inside, here)
-
-
-class Params(BaseModel):
-    """Base of all notebooks' parameters."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    runs: str | None
-    """Folder of resumable runs, relative to the project; none means a new temporary one."""
-    figures: str
-    """Folder for figures and their tables, relative to the project."""
-
-    @classmethod
-    def of(cls, namespace: dict[str, Any]) -> Self:
-        """The parameters among a notebook's variables: `Params.of(globals())`.
-
-        Raises:
-            InputError: a plain variable that is no parameter, or a value of the wrong type.
-        """
-        plain = {
-            name: value
-            for name, value in namespace.items()
-            if not name.startswith("_") and name not in IPYTHON and isinstance(value, SIMPLE)
-        }
-        return cls.checked(plain)
-
-    @classmethod
-    def checked(cls, values: dict[str, Any], made: Collection[str] = ()) -> Self:
-        """Validate values by name; `made` are policies that the same batch trains before."""
-        for name in values:
-            if name not in cls.model_fields:
-                raise unknown("parameter", name, cls.model_fields)
-        try:
-            params = cls(**values)
-        except ValidationError as error:
-            raise InputError("; ".join(_sentence(e) for e in error.errors())) from None
-        params.check(made)
-        return params
-
-    def check(self, made: Collection[str] = ()) -> None:
-        """Raises InputError for values that name nothing or contradict each other."""
-
-    def runs_folder(self, name: str) -> Path:
-        """Where this notebook keeps what it can resume."""
-        if self.runs is None:
-            return Path(tempfile.mkdtemp(prefix="ialelib-")) / name
-        return project() / self.runs / name
-
-    def figures_folder(self) -> Path:
-        """Where this notebook puts its figures; created if missing."""
-        folder = project() / self.figures
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
-
-
-def _sentence(error: Any) -> str:
-    place = error["loc"]
-    # A union's location ends in the names of its members, which mean nothing to a reader.
-    name = ".".join(str(part) for i, part in enumerate(place) if i == 0 or isinstance(part, int))
-    value = error.get("input")
-    hint = ""
-    if isinstance(value, str) and _is_number(value):
-        hint = " (YAML reads 1e-4 as text; write 1.0e-4)"
-    if error["type"] == "missing":
-        return f"parameter {name!r} is missing"
-    return f"parameter {name!r}: {error['msg']}, not {value!r}{hint}"
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+__all__ = ["Params", "project"]
 
 
 class ToyGaussians(Params):
@@ -168,6 +87,8 @@ class PolicyTraining(Cycles):
     p: float | Literal["decay"]
     validation: int
     target: Literal["best", "weighted"]
+    ranking: Literal["scratch", "warm"]
+    per_round: int
     seed: int
     save_policy: str | None
 
@@ -180,6 +101,8 @@ class PolicyTraining(Cycles):
             self.p,
             self.validation,
             self.target,
+            self.ranking,
+            self.per_round,
             seed=self.seed,
         )
 
@@ -207,6 +130,58 @@ class TransferDatasets(Cycles):
             self.setting().check(data.load(name))
 
 
+class TrainingCost(Params):
+    """Parameters of 11_training_cost."""
+
+    datasets: list[str]
+    classifier: str
+    labels: list[int]
+    seeds: list[int]
+    multiples: list[float]
+    warm_steps: list[int]
+    ranking_dataset: str
+    ranking_seeds: list[int]
+    compared: list[str]
+    quality_seeds: list[int]
+    validation: int
+    initial: int
+    budget: int
+    acq: int
+    n: int
+    processes: int
+
+    def recipes(self) -> dict[str, Recipe]:
+        """The paper's recipe, "fast", and "growing" in several lengths."""
+        found = {name: RECIPES[name] for name in ("paper", "fast")}
+        growing = RECIPES["growing"]
+        for times in self.multiples:
+            epochs, steps = (round(times * size) for size in (growing.epochs, growing.steps))
+            name = "growing" if times == 1 else f"growing x {times:g}"
+            found[name] = replace(growing, epochs=epochs, steps=steps)
+        return found
+
+    def warm(self) -> dict[str, Recipe]:
+        """Fine-tuning in several lengths, and once with a higher, falling learning rate."""
+        warm = RECIPES["warm"]
+        found = {f"warm {n}": replace(warm, steps=n) for n in self.warm_steps}
+        return found | {"warm 30 cosine": replace(warm, steps=30, lr=3e-3, warmup=0.1, cosine=True)}
+
+    def setting(self, recipe: str) -> Setting:
+        """The episodes in which experts are ranked, and the cycles in which policies choose."""
+        return Setting(self.classifier, self.initial, self.budget, self.acq, self.n, recipe)
+
+    @override
+    def check(self, made: Collection[str] = ()) -> None:
+        for name in (*self.datasets, self.ranking_dataset):
+            _known(name)
+        self.recipes()
+        self.warm()
+        self.setting("fast").check(data.load(self.ranking_dataset), self.validation)
+        for name in self.compared:
+            if name not in made:
+                policy.load(name)
+
+
 def _known(dataset: str) -> None:
     if dataset not in data.available():
         raise unknown("data set", dataset, data.available())
@@ -216,6 +191,7 @@ NOTEBOOKS: dict[str, type[Params]] = {
     "01_toy_gaussians": ToyGaussians,
     "02_policy_training": PolicyTraining,
     "03_transfer_datasets": TransferDatasets,
+    "11_training_cost": TrainingCost,
 }
 
 

@@ -1,19 +1,13 @@
-"""Typed parameters: what a notebook or a YAML file may say, and what it is told otherwise."""
+"""Typed parameters: what a notebook may say, and what it is told otherwise."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from ialelib import data, policy
+from ialelib import data
 from ialelib.errors import InputError
-from ialelib.params import NOTEBOOKS, PolicyTraining, ToyGaussians, TransferDatasets, main, read
-
-PROJECT = Path(__file__).parent.parent
-SHIPPED = [str(path.relative_to(PROJECT)) for path in sorted(PROJECT.glob("params/*/*.yaml"))]
+from ialelib.params import PolicyTraining, ToyGaussians, TransferDatasets
 
 TOY: dict[str, Any] = {
     "runs": None,
@@ -42,15 +36,11 @@ TRAINING: dict[str, Any] = CYCLES | {
     "p": 0.5,
     "validation": 100,
     "target": "best",
+    "ranking": "scratch",
+    "per_round": 1,
     "seed": 0,
     "save_policy": None,
 }
-
-
-def write(folder: Path, text: str, name: str = "01_toy_gaussians.yaml") -> Path:
-    path = folder / name
-    path.write_text(text)
-    return path
 
 
 def test_of_picks_the_plain_variables_of_a_notebook() -> None:
@@ -119,6 +109,8 @@ def test_toy_values_that_cannot_run_are_refused(change: dict[str, Any], message:
         ({"classifier": "cnm"}, "unknown classifier 'cnm'; did you mean 'cnn'"),
         ({"recipe": "fats"}, "unknown recipe 'fats'; did you mean 'fast'"),
         ({"target": "bset"}, "parameter 'target'.*'best' or 'weighted'"),
+        ({"ranking": "wram"}, "parameter 'ranking'.*'scratch' or 'warm'"),
+        ({"per_round": 0}, "per_round .*at least 1"),
         ({"p": 1.5}, "p must lie in"),
         ({"budget": 9000}, "needs .*'mnist-10k' has 8000"),
     ],
@@ -129,8 +121,10 @@ def test_training_values_that_cannot_run_are_refused(change: dict[str, Any], mes
 
 
 def test_parameters_become_those_of_algorithm_1() -> None:
-    imitation = PolicyTraining.of(TRAINING | {"p": "decay", "seed": 7}).imitation()
-    assert (imitation.p, imitation.seed, imitation.episodes) == ("decay", 7, 2)
+    change = {"p": "decay", "seed": 7, "target": "weighted", "ranking": "warm", "per_round": 3}
+    imitation = PolicyTraining.of(TRAINING | change).imitation()
+    assert {name: getattr(imitation, name) for name in change} == change
+    assert imitation.episodes == 2
     assert imitation.experts == ("entropy", "coreset")
     assert (imitation.setting.budget, imitation.validation) == (40, 100)
 
@@ -161,89 +155,6 @@ def test_named_runs_lie_in_the_project_wherever_one_stands(
 ) -> None:
     notebooks = tmp_path / "notebooks"
     notebooks.mkdir()
-    write(notebooks, "{}", "00_index.ipynb")
+    (notebooks / "00_index.ipynb").touch()
     monkeypatch.chdir(notebooks)
     assert ToyGaussians.of(TOY | {"runs": "kept"}).runs_folder("toy") == tmp_path / "kept/toy"
-
-
-def test_read_gives_the_parameters_of_a_file(tmp_path: Path) -> None:
-    assert read(write(tmp_path, yaml.safe_dump(TOY))) == ToyGaussians(**TOY)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (yaml.safe_dump(TOY | {"acq": "ten"}), "parameter 'acq'"),
-        ("acq: [1, 2", "expected"),
-        ("- acq\n- n\n", "name: value"),
-        ("", "name: value"),
-    ],
-)
-def test_a_bad_file_is_named(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(InputError, match=rf"(?s)01_toy_gaussians\.yaml: .*{message}"):
-        read(write(tmp_path, text))
-
-
-def test_a_file_for_no_notebook_gets_the_nearest_name(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"01_toy_gausians\.yaml: .*mean '01_toy_gaussians'"):
-        read(write(tmp_path, "", "01_toy_gausians.yaml"))
-
-
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"01_toy_gaussians\.yaml: .*[Nn]o such file"):
-        read(tmp_path / "01_toy_gaussians.yaml")
-
-
-def test_main_passes_good_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(tmp_path, yaml.safe_dump(TOY))
-    assert main([str(tmp_path)]) == 0
-    assert capsys.readouterr().err == ""
-
-
-def test_main_knows_what_an_earlier_file_trains(tmp_path: Path) -> None:
-    made = str(tmp_path / "new.safetensors")
-    write(tmp_path, yaml.safe_dump(TRAINING | {"save_policy": made}), "02_policy_training.yaml")
-    transfer = yaml.safe_dump(CYCLES | {"datasets": ["mnist-10k"], "policy": made})
-    write(tmp_path, transfer, "03_transfer_datasets.yaml")
-    assert main([str(tmp_path)]) == 0
-
-
-def test_main_finds_nothing_in_an_empty_folder(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([str(tmp_path)]) == 2
-    assert f"no params files in {tmp_path}" in capsys.readouterr().err
-
-
-def test_the_command_says_what_is_wrong_and_exits_with_2(tmp_path: Path) -> None:
-    write(tmp_path, yaml.safe_dump(TOY | {"overlpa": 1}))
-    command = [sys.executable, "-m", "ialelib.params", str(tmp_path)]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: ")
-    assert "did you mean 'overlap'" in done.stderr
-
-
-def lacking(values: dict[str, Any], made: set[str]) -> list[str]:
-    """Data sets and policies that a file names and this machine does not have."""
-    names = values.get("datasets", []) + [values[k] for k in ("dataset",) if k in values]
-    stems = {path.stem for where in (data.folder(), data.SAMPLES) for path in where.glob("*.npz")}
-    shipped = {path.stem for where in policy.SHIPPED for path in where.glob("*.safetensors")}
-    needed = {values["policy"]} - made - shipped if "policy" in values else set()
-    return [n for n in names if not {n, n.removesuffix("-10k")} & stems] + sorted(needed)
-
-
-@pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_file_is_good(name: str) -> None:
-    path = PROJECT / name
-    training = yaml.safe_load((path.parent / "02_policy_training.yaml").read_text())
-    made = {str(training["save_policy"])}
-    absent = lacking(yaml.safe_load(path.read_text()), made)
-    if absent:
-        pytest.skip(f"not on this machine: {', '.join(absent)}")
-    assert isinstance(read(path, made), NOTEBOOKS[path.stem.split("-")[0]])
-
-
-def test_every_profile_has_a_file_for_every_notebook() -> None:
-    expected = {f"params/{p}/{n}.yaml" for p in ("quick", "cpu", "paper") for n in NOTEBOOKS}
-    assert set(SHIPPED) >= expected

@@ -1,0 +1,94 @@
+"""The base of all notebooks' parameters: strict about names and types."""
+
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ialelib.errors import InputError, unknown
+
+SIMPLE = (bool, int, float, str, list, tuple, dict, type(None))
+IPYTHON = {"In", "Out"}
+
+
+def project() -> Path:
+    """Top folder of the checkout, from any folder inside it; else the current folder."""
+    here = Path.cwd()
+    inside = (p for p in (here, *here.parents) if (p / "notebooks/00_index.ipynb").exists())
+    return next(inside, here)
+
+
+class Params(BaseModel):
+    """Base of all notebooks' parameters."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    runs: str | None
+    """Folder of resumable runs, relative to the project; none means a new temporary one."""
+    figures: str
+    """Folder for figures and their tables, relative to the project."""
+
+    @classmethod
+    def of(cls, namespace: dict[str, Any]) -> Self:
+        """The parameters among a notebook's variables: `Params.of(globals())`.
+
+        Raises:
+            InputError: a plain variable that is no parameter, or a value of the wrong type.
+        """
+        plain = {
+            name: value
+            for name, value in namespace.items()
+            if not name.startswith("_") and name not in IPYTHON and isinstance(value, SIMPLE)
+        }
+        return cls.checked(plain)
+
+    @classmethod
+    def checked(cls, values: dict[str, Any], made: Collection[str] = ()) -> Self:
+        """Validate values by name; `made` are policies that the same batch trains before."""
+        for name in values:
+            if name not in cls.model_fields:
+                raise unknown("parameter", name, cls.model_fields)
+        try:
+            params = cls(**values)
+        except ValidationError as error:
+            raise InputError("; ".join(_sentence(e) for e in error.errors())) from None
+        params.check(made)
+        return params
+
+    def check(self, made: Collection[str] = ()) -> None:
+        """Raises InputError for values that name nothing or contradict each other."""
+
+    def runs_folder(self, name: str) -> Path:
+        """Where this notebook keeps what it can resume."""
+        if self.runs is None:
+            return Path(tempfile.mkdtemp(prefix="ialelib-")) / name
+        return project() / self.runs / name
+
+    def figures_folder(self) -> Path:
+        """Where this notebook puts its figures; created if missing."""
+        folder = project() / self.figures
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def _sentence(error: Any) -> str:
+    place = error["loc"]
+    # A union's location ends in the names of its members, which mean nothing to a reader.
+    name = ".".join(str(part) for i, part in enumerate(place) if i == 0 or isinstance(part, int))
+    value = error.get("input")
+    hint = ""
+    if isinstance(value, str) and _is_number(value):
+        hint = " (YAML reads 1e-4 as text; write 1.0e-4)"
+    if error["type"] == "missing":
+        return f"parameter {name!r} is missing"
+    return f"parameter {name!r}: {error['msg']}, not {value!r}{hint}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,106 @@
+"""Files of parameters, the command that checks them, and those that are shipped."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from test_params import CYCLES, TOY, TRAINING
+
+from ialelib import data, policy
+from ialelib.errors import InputError
+from ialelib.params import NOTEBOOKS, ToyGaussians, main, read
+
+PROJECT = Path(__file__).parent.parent
+SHIPPED = [str(path.relative_to(PROJECT)) for path in sorted(PROJECT.glob("params/*/*.yaml"))]
+
+
+def write(folder: Path, text: str, name: str = "01_toy_gaussians.yaml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_read_gives_the_parameters_of_a_file(tmp_path: Path) -> None:
+    assert read(write(tmp_path, yaml.safe_dump(TOY))) == ToyGaussians(**TOY)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (yaml.safe_dump(TOY | {"acq": "ten"}), "parameter 'acq'"),
+        ("acq: [1, 2", "expected"),
+        ("- acq\n- n\n", "name: value"),
+        ("", "name: value"),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=rf"(?s)01_toy_gaussians\.yaml: .*{message}"):
+        read(write(tmp_path, text))
+
+
+def test_a_file_for_no_notebook_gets_the_nearest_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"01_toy_gausians\.yaml: .*mean '01_toy_gaussians'"):
+        read(write(tmp_path, "", "01_toy_gausians.yaml"))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"01_toy_gaussians\.yaml: .*[Nn]o such file"):
+        read(tmp_path / "01_toy_gaussians.yaml")
+
+
+def test_main_passes_good_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, yaml.safe_dump(TOY))
+    assert main([str(tmp_path)]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_main_knows_what_an_earlier_file_trains(tmp_path: Path) -> None:
+    made = str(tmp_path / "new.safetensors")
+    write(tmp_path, yaml.safe_dump(TRAINING | {"save_policy": made}), "02_policy_training.yaml")
+    transfer = yaml.safe_dump(CYCLES | {"datasets": ["mnist-10k"], "policy": made})
+    write(tmp_path, transfer, "03_transfer_datasets.yaml")
+    assert main([str(tmp_path)]) == 0
+
+
+def test_main_finds_nothing_in_an_empty_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path)]) == 2
+    assert f"no params files in {tmp_path}" in capsys.readouterr().err
+
+
+def test_the_command_says_what_is_wrong_and_exits_with_2(tmp_path: Path) -> None:
+    write(tmp_path, yaml.safe_dump(TOY | {"overlpa": 1}))
+    command = [sys.executable, "-m", "ialelib.params", str(tmp_path)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert "did you mean 'overlap'" in done.stderr
+
+
+def lacking(values: dict[str, Any], made: set[str]) -> list[str]:
+    """Data sets and policies that a file names and this machine does not have."""
+    names = {values.get("dataset"), values.get("ranking_dataset"), *values.get("datasets", [])}
+    stems = {path.stem for where in (data.folder(), data.SAMPLES) for path in where.glob("*.npz")}
+    shipped = {path.stem for where in policy.SHIPPED for path in where.glob("*.safetensors")}
+    needed = {values.get("policy"), *values.get("policies", [])} - {None} - made - shipped
+    return [n for n in names - {None} if not {n, n.removesuffix("-10k")} & stems] + sorted(needed)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_file_is_good(name: str) -> None:
+    path = PROJECT / name
+    trainings = [yaml.safe_load(p.read_text()) for p in path.parent.glob("02_policy_training*")]
+    made = {str(training["save_policy"]) for training in trainings}
+    absent = lacking(yaml.safe_load(path.read_text()), made)
+    if absent:
+        pytest.skip(f"not on this machine: {', '.join(absent)}")
+    assert isinstance(read(path, made), NOTEBOOKS[path.stem.split("-")[0]])
+
+
+def test_every_profile_has_a_file_for_every_notebook() -> None:
+    expected = {f"params/{p}/{n}.yaml" for p in ("quick", "cpu", "paper") for n in NOTEBOOKS}
+    assert set(SHIPPED) >= expected
