@@ -187,7 +187,8 @@ class Step:
 
     state: Tensor
     target: Tensor  # 1 for the samples that the best expert chose
-    batches: dict[str, np.ndarray]  # indices into the training set
+    sub_pool: np.ndarray  # n indices into the training set, as are batches and `taken`
+    batches: dict[str, np.ndarray]
     validation: dict[str, float]  # accuracy of each expert's temporary classifier
     test: dict[str, float]
     taken: np.ndarray
@@ -220,7 +221,7 @@ def episode(data: DataSet, setting: Setting, seed: int, policy: Policy | None = 
         taken = batches[best]
         if policy is not None and rng.random() >= setting.p:
             taken = sub_pool[policy(state).topk(setting.acq).indices.numpy()]
-        steps.append(Step(state, target, batches, validation, test, taken))
+        steps.append(Step(state, target, sub_pool, batches, validation, test, taken))
         labelled = np.append(labelled, taken)
     return steps
 

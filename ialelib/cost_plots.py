@@ -7,6 +7,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from scipy.stats import t
 
 from ialelib.plots import COLOURS
@@ -20,6 +21,7 @@ def recipes(accuracies: pd.DataFrame, tolerance: float = 0.005) -> Figure:
     The grey band is the accuracy of 100 epochs, give or take the tolerance.
     """
     datasets, sizes = (list(accuracies[key].unique()) for key in ("dataset", "labels"))
+    seeds = accuracies["seed"].nunique()
     figure, axes = plt.subplots(
         len(datasets),
         len(sizes),
@@ -31,7 +33,7 @@ def recipes(accuracies: pd.DataFrame, tolerance: float = 0.005) -> Figure:
         for ax, size in zip(row, sizes, strict=True):
             mask = (accuracies["dataset"] == dataset) & (accuracies["labels"] == size)
             _recipes(ax, accuracies[mask], tolerance)
-            ax.set_title(f"{dataset}, {size} labels")
+            ax.set_title(f"{dataset}, {size} labels ({seeds} seeds, 95% intervals)", fontsize=11)
     for ax in axes[-1]:
         ax.set_xlabel("samples seen in training")
     for row in axes:
@@ -46,8 +48,10 @@ def _recipes(ax: Axes, part: pd.DataFrame, tolerance: float) -> None:
         colour = PAPER if str(name).startswith("paper") else FAST
         x, y = group["samples"].mean(), group["accuracy"].mean()
         ax.errorbar(x, y, _margin(group["accuracy"]), fmt="o", color=colour, capsize=3)
-        ax.annotate(str(name), (x, y), (5, 5), textcoords="offset points", fontsize=9)
+        place = (5, -13 if name == "fast" else 5)
+        ax.annotate(str(name), (x, y), place, textcoords="offset points", fontsize=9)
     ax.set_xscale("log")
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.margins(x=0.25, y=0.15)
     sns.despine(ax=ax)
 

@@ -52,6 +52,7 @@ def distances(points: np.ndarray, centres: np.ndarray) -> np.ndarray:
 def check_farthest_first(points: np.ndarray, labelled: np.ndarray, chosen: list[int]) -> None:
     """Each choice is the farthest of all, or ties with it, as the plain algorithm has it."""
     nearest_N = distances(points, labelled).min(1)
+    assert len(set(chosen)) == len(chosen)
     for i in chosen:
         assert nearest_N[i] == nearest_N.max()
         nearest_N = np.minimum(nearest_N, distances(points, points[[i]])[:, 0])
@@ -67,9 +68,7 @@ def farthest(points: Rows, labelled: Rows, acq: int, seed: int = 0, chunk: int =
 def test_k_centre_is_the_plain_farthest_first_traversal(name: str, labelled: int) -> None:
     points, centres = POINTS[name], POINTS[name][::-1][:labelled] * np.float32(1.5)
     for seed in range(3):
-        chosen = farthest(points, centres, len(points), seed)
-        assert sorted(chosen) == list(range(len(points)))
-        check_farthest_first(points, centres, chosen)
+        check_farthest_first(points, centres, farthest(points, centres, len(points), seed))
 
 
 @pytest.mark.parametrize("name", UNTIED)
@@ -118,10 +117,10 @@ def gradients(residual: np.ndarray, embedding: np.ndarray) -> np.ndarray:
     return np.einsum("nc,nd->ncd", residual, embedding, dtype=np.float64).reshape(len(residual), -1)
 
 
-def samples(count: int = N) -> tuple[np.ndarray, np.ndarray]:
+def samples(count: int = N, width: int = D) -> tuple[np.ndarray, np.ndarray]:
     """Residuals and embeddings."""
     probs = torch.tensor(2 * normal(count, C)).softmax(1).numpy()
-    return probs - np.eye(C, dtype=np.float32)[probs.argmax(1)], normal(count, D, seed=1)
+    return probs - np.eye(C, dtype=np.float32)[probs.argmax(1)], normal(count, width, seed=1)
 
 
 def seeded(residual: Rows, embedding: Rows, acq: int, seed: int = 0, chunk: int = 64) -> list[int]:
@@ -138,12 +137,14 @@ def plain_k_means_pp(gradient: np.ndarray, acq: int, seed: int) -> list[int]:
     return chosen
 
 
-@pytest.mark.parametrize("chunk", [7, 299, 300, 4096])
+@pytest.mark.parametrize("chunk", [7, 299, 4096])
 def test_k_means_pp_is_the_plain_one_on_explicit_gradients(chunk: int) -> None:
     residual, embedding = samples()
-    for seed in range(5):
-        expected = plain_k_means_pp(gradients(residual, embedding), 40, seed)
-        assert seeded(residual, embedding, 40, seed, chunk) == expected
+    alike_and_far_from_the_origin = residual[:1].repeat(N, 0), embedding + 1e3
+    for a, h in ((residual, embedding), alike_and_far_from_the_origin):
+        for seed in range(3):
+            expected = plain_k_means_pp(gradients(a, h), 40, seed)
+            assert seeded(a, h, 40, seed, chunk) == expected
 
 
 def test_k_means_pp_draws_by_squared_distance() -> None:
@@ -159,10 +160,9 @@ def test_k_means_pp_draws_by_squared_distance() -> None:
     assert chisquare(observed, weight / weight.sum() * 4000).pvalue > 1e-3
 
 
-@pytest.mark.parametrize("copies", [1, 5, 30])
+@pytest.mark.parametrize("copies", [1, 4])
 def test_k_means_pp_never_takes_a_sample_twice(copies: int) -> None:
-    residual, embedding = samples(5)
-    residual, embedding = np.tile(residual, (copies, 1)), np.tile(embedding, (copies, 1))
+    residual, embedding = (rows.repeat(copies, 0) for rows in samples(40, width=64))
     for seed in range(20):
         chosen = seeded(residual, embedding, len(residual), seed)
         assert sorted(chosen) == list(range(len(residual)))
@@ -187,7 +187,7 @@ def test_arrays_on_disk_tensors_and_any_chunk_give_the_same(tmp_path: Path, dtyp
     tensors = {name: torch.from_numpy(rows) for name, rows in arrays.items()}
     batches: tuple[list[list[int]], ...] = [], []
     for source in (arrays, disk, tensors):
-        for chunk in (7, 300, 4096):
+        for chunk in (7, 4096):
             batches[0].append(seeded(source["a"], source["h"], 30, 0, chunk))
             batches[1].append(farthest(source["h"], source["l"], 30, 0, chunk))
     assert all(batch == same[0] for same in batches for batch in same)
@@ -205,14 +205,15 @@ def choose(n, acq):
 
 rng = np.random.default_rng(0)
 a, h = rng.random((50_000, 10), dtype=np.float32), rng.random((50_000, 64), dtype=np.float32)
-choose(40, 30)
+choose(200, 30)
 before = memory("VmRSS")
 choose(50_000, 30)
 print(memory("VmHWM") - before)
 """
 CHOICES = {
     "k_means_pp(a[:n], h[:n], acq, rng)": 50_000 * 10 * 64 * 4,
-    "k_centre(h[:n], h[:n // 20], acq, rng)": 50_000 * 2_500 * 4,
+    "k_centre(h[: n // 5], h[-n // 4 :], acq, rng)": 10_000 * 12_500 * 4,
+    "k_centre(0 * h[:n], 0 * h[: n // 25], acq, rng, 1000)": 50_000 * 2_000 * 4,
 }
 
 
@@ -222,7 +223,7 @@ def test_memory_stays_far_below_the_whole_matrix(choice: str, matrix: int) -> No
     # In a process of its own, whose peak is the only place where PyTorch's memory shows.
     command = [sys.executable, "-c", MEMORY.format(choice=choice)]
     extra = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    assert extra < matrix / 4
+    assert extra < matrix / 3
 
 
 A, H = samples(20)

@@ -1,0 +1,35 @@
+"""What 11_training_cost and the README claim on cheaper training, from the committed tables."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from ialelib import cost, metrics, units
+
+FOLDER = Path(__file__).parent.parent / "figures/cpu"
+
+
+def test_growing_recipe_is_as_accurate_as_100_epochs_with_less_work() -> None:
+    table = cost.gaps(units.read(FOLDER / "11_training_cost_accuracies.csv"))
+    growing = table[table["recipe"] == "growing"]
+    assert sorted(zip(growing["dataset"], growing["labels"], strict=True)) == [
+        (name, size) for name in ("fmnist", "mnist") for size in (100, 300, 1000)
+    ]
+    assert (growing["seeds"] == 10).all()
+    assert (growing["gap"] > -0.005).all()
+    assert (growing["work"] < 0.5).all()
+
+
+def test_warm_ranking_is_no_worse_than_luck_allows() -> None:
+    scores = pd.read_csv(FOLDER / "11_training_cost_rankings.csv")
+    warm = cost.agreement(scores).set_index("method").loc["warm 40"]
+    assert warm["high"] > 0
+    assert warm["agree"] > warm["chance"]
+
+
+def test_cheap_policy_is_as_good_as_that_of_100_epochs() -> None:
+    curves = units.read(FOLDER / "11_training_cost_quality.csv")
+    table = metrics.compare(curves).set_index("strategy")
+    assert (table["seeds"] == 10).all()
+    cheap, dear = (table.loc[f"mnist-cnn-{name}", "aubc"] for name in ("warm", "hundred"))
+    assert float(cheap) - float(dear) > -0.005
