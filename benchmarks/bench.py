@@ -94,7 +94,8 @@ def processes(images: DataSet, acq: int) -> Iterator[Row]:
         for _ in range(3)
     ]
     one, two = (statistics.median(times) for times in zip(*pairs, strict=True))
-    yield row("two processes against one", ">= 1.8", two, one, note="4 classifiers, 500 labels; median of 3")
+    note = "4 classifiers, 500 labels; median of 3"
+    yield row("two processes against one", ">= 1.8", two, one, note=note)
 
 
 def episode(images: DataSet, acq: int) -> Iterator[Row]:
