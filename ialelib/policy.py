@@ -84,8 +84,10 @@ class Policy(nn.Module):
     def _logits(self, state: State) -> Tensor:
         # Ranks are taken before the sigmoid, which rounds to 1 in float32 from about 17 on.
         self.check(classes=state.logits_N_C.shape[1], embedding=state.embedding_N_D.shape[1])
-        pieces = (state.rows(i, i + CHUNK) for i in range(0, len(state), CHUNK))
-        logits_N = torch.cat([self(encode(piece, self.parts)) for piece in pieces])
+        # One result for all: small ones kept from every piece would fragment the memory.
+        logits_N = torch.empty(len(state))
+        for i in range(0, len(state), CHUNK):
+            logits_N[i : i + CHUNK] = self(encode(state.rows(i, i + CHUNK), self.parts))
         if not logits_N.isfinite().all():
             raise InputError("the logits or embeddings hold NaN or infinite numbers")
         return logits_N
