@@ -153,6 +153,12 @@ def test_usual_chunk_is_bounded(sizes: list[int]) -> None:
     assert max(sizes) <= 10_000
 
 
+def test_no_candidates_have_no_scores(state: State) -> None:
+    assert policy().scores(state.rows(0, 0)).shape == (0,)
+    with pytest.raises(InputError, match="acquisition size 1 exceeds the 0"):
+        policy().choose(state.rows(0, 0), 1)
+
+
 def test_ties_across_chunks_are_broken_at_random(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policies, "CHUNK", 10)
     equal, chooser = drawn(torch.ones(N, C), torch.ones(N, D)), policy()

@@ -136,15 +136,19 @@ def test_batch_normalisation_keeps_to_its_own_classifier(digits: DataSet, steps:
         assert float(close) < 0.1 * float(logits(alone, digits).std())
 
 
-def test_bfloat16_learns_as_well(digits: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["toy_mlp", "mlp"])
+def test_bfloat16_learns_as_well(
+    digits: DataSet, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The toy has no dropout: its weights differ only if the layers really compute in bfloat16.
     monkeypatch.setattr(recipes, "has_bfloat16", lambda *_: True)
-    how = Recipe(steps=60, batch_size=32, lr=2e-3)
-    jobs = [job(digits, at=at, how=how, samples=200) for at in range(2)]
+    how = Recipe(steps=60, batch_size=32, lr=4e-3)
+    jobs = [job(digits, name, at, how, samples=200) for at in range(2)]
     low = fit_all([replace(j, recipe=replace(how, precision="auto")) for j in jobs], "cpu")
     for exact, model in zip(fit_all(jobs, "cpu"), low, strict=True):
         images, labels = digits.test_inputs[:1000], digits.test_labels[:1000]
         one, other = (correct(m, images, labels, how).mean() for m in (exact, model))
-        assert one > 0.7
+        assert one > 0.5
         assert abs(one - other) < 0.05
         assert not same_weights(exact, model), "bfloat16 was not used"
         assert {value.dtype for value in model.state_dict().values()} == {torch.float32}
