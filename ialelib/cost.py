@@ -3,8 +3,6 @@
 Neither is in the paper, which trains every classifier for 100 epochs from fresh weights (Sec. 4.2).
 """
 
-import hashlib
-import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -19,6 +17,7 @@ from scipy.stats import t
 from ialelib import units
 from ialelib.cycle import Cycle, Setting
 from ialelib.data import DataSet, balanced
+from ialelib.episode import fit_distinct, score
 from ialelib.errors import InputError
 from ialelib.experts import EXPERTS, PAPER_EXPERTS
 from ialelib.models import Architecture, Classifier
@@ -55,9 +54,9 @@ def accuracies(
     for seed in seeds:
         for size in labels:
             for name, how in recipes.items():
-                about = {**asdict(how), "classifier": classifier}
-                path = folder / _file(f"{data.name}-{name}-{size}-{seed:03d}", data, about)
-                tasks[path] = partial(_accuracy, data, name, how, size, seed, classifier)
+                about = {**asdict(how), "classifier": classifier, "data": data.fingerprint}
+                path = units.file_name(f"{data.name}-{name}-{size}-{seed:03d}", about)
+                tasks[folder / path] = partial(_accuracy, data, name, how, size, seed, classifier)
     table = units.run(tasks, processes, "recipes")
     pairs = zip(table["recipe"], table["labels"], strict=True)
     return table.assign(samples=[recipes[name].samples(size) for name, size in pairs])
@@ -125,9 +124,9 @@ def rankings(
     """
     setting.check(data, validation)
     about = {**asdict(setting), "fresh": asdict(recipe(setting.recipe)), "validation": validation}
-    about |= {name: asdict(how) for name, how in warm.items()}
+    about |= {name: asdict(how) for name, how in warm.items()} | {"data": data.fingerprint}
     tasks = {
-        folder / _file(f"{data.name}-rankings-{seed:03d}", data, about): partial(
+        folder / units.file_name(f"{data.name}-rankings-{seed:03d}", about): partial(
             _ranked_episode, data, setting, dict(warm), seed, validation
         )
         for seed in seeds
@@ -169,27 +168,17 @@ def _ranked(
     jobs = {FRESH[0]: fresh, FRESH[1]: [replace(j, weights=again, seed=again) for j in fresh]}
     tuned = [cycle.job(batch, start=model) for batch in batches]
     jobs |= {name: [replace(job, recipe=how) for job in tuned] for name, how in warm.items()}
-    same = [[b.tobytes() for b in batches].index(batch.tobytes()) for batch in batches]
-    inputs, labels = (
-        array[cycle.validation] for array in (cycle.data.train_inputs, cycle.data.train_labels)
-    )
-    rows: list[dict[str, Any]] = []
-    first: list[Classifier] = []
-    for method, of_method in jobs.items():
-        models = {i: fit_many([of_method[i]])[0] for i in set(same)}
-        how = recipe(cycle.setting.recipe)
-        scores = {i: correct(m, inputs, labels, how).mean() for i, m in models.items()}
-        first = first or [models[i] for i in same]
-        rows += [
-            {"labels": cycle.labels, "method": method, "expert": e, "batch": i, "score": scores[i]}
-            for e, i in zip(PAPER_EXPERTS, same, strict=True)
-        ]
-    return pd.DataFrame(rows), first
-
-
-def _file(name: str, data: DataSet, about: Mapping[str, Any]) -> str:
-    text = json.dumps({**about, "data": data.fingerprint}, sort_keys=True)
-    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}.csv"
+    keys = [batch.tobytes() for batch in batches]
+    same = [keys.index(key) for key in keys]
+    trained = {method: fit_distinct(batches, of_method) for method, of_method in jobs.items()}
+    rows = [
+        {"labels": cycle.labels, "method": method, "expert": e, "batch": i, "score": accuracy}
+        for method, models in trained.items()
+        for e, i, accuracy in zip(
+            PAPER_EXPERTS, same, score(cycle, models).double().mean(1).tolist(), strict=True
+        )
+    ]
+    return pd.DataFrame(rows), trained[FRESH[0]]
 
 
 def agreement(scores: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """One episode of Algorithm 1: the experts propose, the best one is the policy's example."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
@@ -17,7 +18,7 @@ from ialelib.errors import InputError, unknown
 from ialelib.experts import EXPERTS, PAPER_EXPERTS, check
 from ialelib.models import Classifier
 from ialelib.policy import Policy, PolicyRecipe
-from ialelib.recipes import recipe
+from ialelib.recipes import Job, recipe
 from ialelib.rollout import Rollout, Target
 from ialelib.seeds import derive, stream
 from ialelib.state import FULL, Parts, State, observe
@@ -121,21 +122,29 @@ def _acquisition(
     acting = [actor.select(query, cycle.due, cycle.rng("policy"))] if actor else []
     batches = [np.sort(sub_pool[positions]) for positions in [*chosen, *acting]]
     to_train = batches[: len(chosen)] if warm else batches
-    distinct = {batch.tobytes(): batch for batch in to_train}
-    jobs = [cycle.job(batch, current if warm else None) for batch in distinct.values()]
-    models = dict(zip(distinct, fit_many(jobs, processes), strict=True))
-    correct_E_V = _score(cycle, imitation, [models[b.tobytes()] for b in batches[: len(chosen)]])
+    jobs = [cycle.job(batch, current if warm else None) for batch in to_train]
+    models = fit_distinct(to_train, jobs, processes)
+    correct_E_V = score(cycle, models[: len(chosen)])
     winner = rollouts.winners(correct_E_V.float().mean(1)[None], cycle.rng("winner"))[0]
-    batch = batches[-1] if actor else batches[int(winner)]
+    taken = -1 if actor else int(winner)
     record = _record(observe(query), chosen, correct_E_V, winner, actor is not None, cycle.labels)
-    return record, batch, None if warm else models[batch.tobytes()]
+    return record, batches[taken], None if warm else models[taken]
 
 
-def _score(cycle: Cycle, imitation: Imitation, models: list[Classifier]) -> Tensor:
+def fit_distinct(
+    batches: Sequence[np.ndarray], jobs: Sequence[Job], processes: int = 1
+) -> list[Classifier]:
+    """The classifier of each batch's job; equal batches are trained once and share theirs."""
+    distinct = {batch.tobytes(): job for batch, job in zip(batches, jobs, strict=True)}
+    models = dict(zip(distinct, fit_many(list(distinct.values()), processes), strict=True))
+    return [models[batch.tobytes()] for batch in batches]
+
+
+def score(cycle: Cycle, models: Sequence[Classifier]) -> Tensor:
     """What each temporary classifier gets right on D_val (Alg. 1, line 7); equal ones once."""
     inputs = cycle.data.train_inputs[cycle.validation]
     labels = cycle.data.train_labels[cycle.validation]
-    how = recipe(imitation.setting.recipe)
+    how = recipe(cycle.setting.recipe)
     hits = {id(model): correct(model, inputs, labels, how) for model in models}
     return torch.from_numpy(np.stack([hits[id(model)] for model in models]))
 

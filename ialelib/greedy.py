@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from ialelib.errors import InputError
-
-Rows = Tensor | np.ndarray
+from ialelib.rows import Rows, read
 
 CHUNK = 4096  # samples at a time: float64 copies of 128 numbers each then fit a processor's cache
 BLOCK = 1000  # centres at a time
@@ -68,9 +67,9 @@ class _Gaps:
         self.bound_N = np.full(len(embedding_N_D), np.inf, dtype=np.float32)
         self.seen_N = np.full(len(embedding_N_D), LIKELY)
         for part in _parts(len(embedding_N_D), chunk):
-            rows_B_D = _check_finite(_read(embedding_N_D, part))
+            rows_B_D = _check_finite(read(embedding_N_D, part))
             for block in _parts(len(labelled_L_D), BLOCK):
-                centres_K_D = _check_finite(_read(labelled_L_D, block))
+                centres_K_D = _check_finite(read(labelled_L_D, block))
                 bound_B = _likely_gaps(rows_B_D, centres_K_D).numpy()
                 self.bound_N[part] = np.minimum(self.bound_N[part], bound_B)
 
@@ -83,7 +82,7 @@ class _Gaps:
                 self._compare(behind[part], int(seen))
 
     def _compare(self, positions: np.ndarray, seen: int) -> None:
-        rows_B_D = _read(self.embedding_N_D, positions)
+        rows_B_D = read(self.embedding_N_D, positions)
         gap_B = torch.from_numpy(self.bound_N[positions])
         if seen == LIKELY:
             gap_B = _shrink(gap_B, rows_B_D, self.labelled_L_D)
@@ -92,7 +91,7 @@ class _Gaps:
 
     def add(self, position: int) -> int:
         """Make this sample a centre, never again the farthest; returns it."""
-        self.chosen_K_D[self.count] = _read(self.embedding_N_D, slice(position, position + 1))[0]
+        self.chosen_K_D[self.count] = read(self.embedding_N_D, slice(position, position + 1))[0]
         self.count += 1
         self.bound_N[position] = -1.0
         return position
@@ -109,7 +108,7 @@ def _likely_gaps(rows_B_D: Tensor, centres_K_D: Tensor) -> Tensor:
 
 def _shrink(gap_B: Tensor, rows_B_D: Tensor, centres_K_D: Rows) -> Tensor:
     for block in _parts(len(centres_K_D), BLOCK):
-        gap_B = torch.minimum(gap_B, _distances(rows_B_D, _read(centres_K_D, block)).amin(1))
+        gap_B = torch.minimum(gap_B, _distances(rows_B_D, read(centres_K_D, block)).amin(1))
     return gap_B
 
 
@@ -152,7 +151,7 @@ class _Gradients:
         self.parts = _parts(len(embedding_N_D), chunk)
         self.sources = [residual_N_C, embedding_N_D]
         if len(self.parts) == 1:  # one chunk holds all: convert it once, not for every centre
-            self.sources = [_read(rows, self.parts[0], torch.float64) for rows in self.sources]
+            self.sources = [read(rows, self.parts[0], torch.float64) for rows in self.sources]
         self.norm_N = np.empty(len(embedding_N_D))
         for part in self.parts:
             a_B_C, h_B_D = self._part(part)
@@ -161,7 +160,7 @@ class _Gradients:
         self.nearest_N = np.full_like(self.norm_N, np.inf)
 
     def _part(self, part: slice) -> list[Tensor]:
-        return [_read(rows, part, torch.float64) for rows in self.sources]
+        return [read(rows, part, torch.float64) for rows in self.sources]
 
     def add(self, i: int) -> None:
         """Make sample i a centre."""
@@ -184,13 +183,6 @@ def _draw(weight_N: np.ndarray, chosen: list[int], rng: np.random.Generator) -> 
 
 def _parts(count: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
-
-
-def _read(rows: Rows, which: slice | np.ndarray, dtype: torch.dtype = torch.float32) -> Tensor:
-    piece = rows[which]
-    # An array is copied first: PyTorch warns about read-only memory, such as that of a memmap.
-    piece = piece if isinstance(piece, Tensor) else torch.from_numpy(np.array(piece))
-    return piece.to("cpu", dtype)
 
 
 def _check_finite(numbers: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Classifiers that return logits and the embedding before the soft-max layer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -49,6 +50,18 @@ class Dropout(nn.Dropout):
         return input * self.mask(len(input), input.dtype).to(input.device)
 
 
+@contextmanager
+def given_masks(drops: Sequence[Dropout], masks: Sequence[Tensor]) -> Iterator[None]:
+    """These masks, one for each dropout layer, inside the block; fresh ones again after it."""
+    for drop, mask in zip(drops, masks, strict=True):
+        drop.given = mask
+    try:
+        yield
+    finally:
+        for drop in drops:
+            drop.given = None
+
+
 class Classifier(nn.Module):
     """Base: `forward(inputs) -> (logits_N_C, embedding_N_D)`; `head` maps the second to the first.
 
@@ -59,6 +72,11 @@ class Classifier(nn.Module):
         super().__init__()
         self.drop = Dropout(dropout, embedding)
         self.head = nn.Linear(embedding, classes)
+
+    @property
+    def drops(self) -> list[Dropout]:
+        """The dropout layers, in the order in which training draws their masks."""
+        return [module for module in self.modules() if isinstance(module, Dropout)]
 
     def embed(self, inputs: Tensor) -> Tensor:
         """Embedding M_e(x), N x D (Sec. 3.2)."""

@@ -1,7 +1,5 @@
 """Paired cycles of several strategies and seeds: in parallel, and resumable."""
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -54,5 +52,4 @@ def _unit_file(
         "policy": policies[name].fingerprint() if name in policies else "",
         "data": data.fingerprint,
     }
-    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
-    return f"{data.name}-{setting.classifier}-{name}-{seed:03d}-{digest}.csv"
+    return units.file_name(f"{data.name}-{setting.classifier}-{name}-{seed:03d}", parts)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 
-from ialelib.models import Classifier, Dropout, to_float
+from ialelib.models import Classifier, given_masks, to_float
 from ialelib.recipes import Job, autocast, batches, number_type
 
 
@@ -61,25 +61,16 @@ def _losses(
     masks: list[Tensor],
 ) -> Tensor:
     """Cross-entropy of every classifier on its own batch, M numbers."""
-    drops = _dropouts(model)
+    drops = model.drops
 
     def one(
         parameters: Any, buffers: Any, inputs_B: Tensor, labels_B: Tensor, masks: Any
     ) -> Tensor:
-        for drop, mask in zip(drops, masks, strict=True):
-            drop.given = mask
-        logits_B_C, _ = functional_call(model, (parameters, buffers), (inputs_B,))
+        with given_masks(drops, masks):
+            logits_B_C, _ = functional_call(model, (parameters, buffers), (inputs_B,))
         return F.cross_entropy(logits_B_C.float(), labels_B)
 
-    try:
-        return vmap(one)(parameters, buffers, inputs_M_B, labels_M_B, masks)
-    finally:
-        for drop in drops:
-            drop.given = None
-
-
-def _dropouts(model: Classifier) -> list[Dropout]:
-    return [module for module in model.modules() if isinstance(module, Dropout)]
+    return vmap(one)(parameters, buffers, inputs_M_B, labels_M_B, masks)
 
 
 def _draws(
@@ -89,12 +80,12 @@ def _draws(
     recipe, samples = jobs[0].recipe, len(jobs[0].labels)
     generators = [job.generators(torch.device(device)) for job in jobs]
     orders = [batches(samples, recipe.batch_size, steps, order) for order, _ in generators]
-    dtype = number_type(recipe, device)
+    drops, dtype = model.drops, number_type(recipe, device)
     for batch in zip(*orders, strict=True):
         yield (
             torch.stack(batch),
             [
                 torch.stack([drop.mask(len(batch[0]), dtype, noise) for _, noise in generators])
-                for drop in _dropouts(model)
+                for drop in drops
             ],
         )

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ialelib.errors import InputError
 from ialelib.experts import Query, residuals
+from ialelib.rows import Rows, read
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,6 @@ CLASS_FREE = Parts(
 )
 
 
-Rows = Tensor | np.ndarray
-"""N rows of numbers: a tensor, or a NumPy array, which may be mapped from a file."""
-
-
 @dataclass(frozen=True)
 class State:
     """One moment of a cycle, in the factors that every encoding is made from.
@@ -66,16 +62,9 @@ class State:
         """The state with only these candidates, in memory."""
         return replace(
             self,
-            embedding_N_D=_tensor(self.embedding_N_D[start:stop]),
-            logits_N_C=_tensor(self.logits_N_C[start:stop]),
+            embedding_N_D=read(self.embedding_N_D, slice(start, stop)),
+            logits_N_C=read(self.logits_N_C, slice(start, stop)),
         )
-
-
-def _tensor(rows: Rows) -> Tensor:
-    if isinstance(rows, Tensor):
-        return rows
-    # A copy: torch must not write to a file, and the mapping must not be kept alive.
-    return torch.from_numpy(np.array(rows, dtype=np.float32))
 
 
 def describe(
@@ -149,7 +138,7 @@ def encode(state: State, parts: Parts = FULL) -> Tensor:
 
 def blocks(state: State, parts: Parts) -> dict[str, Tensor]:
     """The parts of Eq. 1 by name, each N x its width."""
-    probs_N_C, embedding_N_D = _tensor(state.logits_N_C).softmax(1), _tensor(state.embedding_N_D)
+    probs_N_C, embedding_N_D = read(state.logits_N_C).softmax(1), read(state.embedding_N_D)
     n, classes = probs_N_C.shape
     found = {
         "labelled_mean": state.labelled_mean_D.expand(n, -1),

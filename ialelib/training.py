@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ialelib import stack
 from ialelib.errors import InputError
-from ialelib.models import Classifier, Dropout, build, to_float
+from ialelib.models import Classifier, build, given_masks, to_float
 from ialelib.recipes import RECIPES, Job, Recipe, autocast, batches, number_type, recipe
 
 __all__ = ["RECIPES", "Job", "Recipe", "correct", "fit", "fit_many", "predict", "recipe"]
@@ -57,21 +57,17 @@ def fit(job: Job) -> Classifier:
     recipe, steps = job.recipe, job.recipe.length(len(labels))
     optimiser = torch.optim.Adam(model.parameters(), lr=recipe.lr, fused=True)
     order, noise = job.generators(torch.device("cpu"))
-    drops = [module for module in model.modules() if isinstance(module, Dropout)]
-    dtype = number_type(recipe)
+    drops, dtype, low = model.drops, number_type(recipe), autocast(recipe)
     with one_thread():
         for step, batch in enumerate(batches(len(labels), recipe.batch_size, steps, order)):
             optimiser.param_groups[0]["lr"] = recipe.lr * recipe.rate(step, steps)
-            for drop in drops:
-                drop.given = drop.mask(len(batch), dtype, noise)
-            with autocast(recipe):
+            masks = [drop.mask(len(batch), dtype, noise) for drop in drops]
+            with low, given_masks(drops, masks):
                 logits_B_C, _ = model(to_float(inputs[batch]))
             loss = F.cross_entropy(logits_B_C.float(), labels[batch])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-    for drop in drops:
-        drop.given = None
     return model.eval()
 
 

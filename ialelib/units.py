@@ -1,7 +1,10 @@
 """Tables made of many independent parts: in parallel, and resumable."""
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from joblib import Parallel, delayed
@@ -24,6 +27,12 @@ def run(
     for _ in progress(made, len(todo), label):
         pass
     return pd.concat([read(path) for path in tasks], ignore_index=True)
+
+
+def file_name(start: str, about: Mapping[str, Any]) -> str:
+    """START-DIGEST.csv, where the digest changes with anything in `about`."""
+    text = json.dumps(about, sort_keys=True)
+    return f"{start}-{hashlib.sha256(text.encode()).hexdigest()[:10]}.csv"
 
 
 def _make(path: Path, task: Callable[[], pd.DataFrame]) -> None:
