@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ialelib.errors import InputError
 from ialelib.rows import Rows, read
+from ialelib.training import one_thread
 
 CHUNK = 4096  # samples at a time: float64 copies of 128 numbers each then fit a processor's cache
 BLOCK = 1000  # centres at a time
@@ -23,6 +24,7 @@ def check_offer(acq: int, offered: int) -> None:
         raise InputError(f"acquisition size {acq} exceeds the {offered} samples offered")
 
 
+@one_thread()
 def k_centre(
     embedding_N_D: Rows, labelled_L_D: Rows, acq: int, rng: np.random.Generator, chunk: int = CHUNK
 ) -> np.ndarray:
@@ -117,6 +119,7 @@ def _distances(a_N_D: Tensor, b_K_D: Tensor) -> Tensor:
     return torch.cdist(a_N_D, b_K_D, compute_mode="donot_use_mm_for_euclid_dist")
 
 
+@one_thread()
 def k_means_pp(
     residual_N_C: Rows, embedding_N_D: Rows, acq: int, rng: np.random.Generator, chunk: int = CHUNK
 ) -> np.ndarray:
