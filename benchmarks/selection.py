@@ -81,14 +81,19 @@ def coreset_ours(arrays: Arrays, acq: int) -> list[int]:
 
 
 def coreset_plain(arrays: Arrays, acq: int) -> list[int]:
-    """Textbook greedy k-centre: every choice updates the distances of all samples."""
+    """Textbook greedy k-centre: every choice updates the distances of all samples.
+
+    Samples equally far in float32 do occur; one of them is drawn, as `k_centre` does it.
+    """
+    rng = np.random.default_rng(0)
     embedding_N_D, labelled_L_D = map(torch.from_numpy, (arrays["embedding"], arrays["labelled"]))
     nearest_N = torch.full((len(embedding_N_D),), torch.inf)
     for centres_K_D in labelled_L_D.split(100):
         nearest_N = torch.minimum(nearest_N, distances(embedding_N_D, centres_K_D).amin(1))
     chosen: list[int] = []
     for _ in range(acq):
-        chosen.append(int(nearest_N.argmax()))
+        tied = np.flatnonzero(nearest_N == nearest_N.max())
+        chosen.append(int(tied[rng.integers(len(tied))]))
         centre_1_D = embedding_N_D[chosen[-1:]]
         nearest_N = torch.minimum(nearest_N, distances(embedding_N_D, centre_1_D)[:, 0])
     return chosen
