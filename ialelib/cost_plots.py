@@ -66,8 +66,8 @@ def _margin(values: pd.Series) -> float | None:
 def agreement(table: pd.DataFrame) -> Figure:
     """Share of acquisitions with the same best batch as a fresh ranking, with 95% intervals.
 
-    Intervals are those of the paired difference to two fresh rankings; the bars' thin lines mark
-    a random choice.
+    Intervals are those of the paired difference to two fresh rankings, whose agreement the full
+    line marks; the dashed line marks a random choice.
     """
     figure, ax = plt.subplots(figsize=(7, 0.6 * len(table) + 1.5), layout="constrained")
     fresh = table.loc[table["method"] == "fresh", "agree"].item()
@@ -81,8 +81,7 @@ def agreement(table: pd.DataFrame) -> Figure:
     names = table["method"].replace("fresh", "two fresh rankings")
     ax.set_yticks(range(len(table)), names)
     ax.invert_yaxis()
-    ax.set_xlabel(
-        "acquisitions with the same best batch as a fresh ranking (dashed: random choice)"
-    )
+    ax.set_title(f"{table['decisions'].iloc[0]} acquisitions, 95% intervals", fontsize=11)
+    ax.set_xlabel("share with the same best batch as a fresh ranking (dashed: random choice)")
     sns.despine(ax=ax)
     return figure
