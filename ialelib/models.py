@@ -11,7 +11,12 @@ from typing_extensions import override
 
 from ialelib.errors import InputError, unknown
 
-INTEGER = {torch.bfloat16: torch.int16, torch.float16: torch.int16, torch.float32: torch.int32}
+INTEGER = {
+    torch.bfloat16: torch.int16,
+    torch.float16: torch.int16,
+    torch.float32: torch.int32,
+    torch.float64: torch.int64,
+}
 
 
 class Dropout(nn.Dropout):

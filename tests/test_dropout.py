@@ -9,7 +9,7 @@ from torch import Tensor
 from ialelib.models import CNN, MLP, Architecture, Dropout, build, to_float
 
 SHARES = [0.25, 0.5, 0.1]
-NUMBERS = [torch.float32, torch.bfloat16]
+NUMBERS = [torch.float32, torch.bfloat16, torch.float16, torch.float64]
 
 
 def mask(
@@ -38,7 +38,7 @@ def test_kept_share_is_one_minus_p_in_every_column(p: float, dtype: torch.dtype)
 def test_kept_numbers_grow_by_exactly_one_over_1_minus_p(p: float, dtype: torch.dtype) -> None:
     found = mask(p, 100, 7, dtype=dtype)
     assert found.dtype == dtype
-    grown = torch.tensor(np.float32(1 / (1 - p))).to(dtype)
+    grown = torch.tensor(1 / (1 - p), dtype=dtype)
     assert found.unique().tolist() == [0.0, float(grown)]
 
 
