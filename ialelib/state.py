@@ -35,6 +35,7 @@ class Parts:
 
 
 FULL = Parts()
+NOT_FINITE = "the logits or embeddings hold NaN or infinite numbers"
 CLASS_FREE = Parts(
     label_frequency=False, predicted_frequency=False, prediction=False, gradient="embedding"
 )
@@ -137,9 +138,15 @@ def encode(state: State, parts: Parts = FULL) -> Tensor:
 
 
 def blocks(state: State, parts: Parts) -> dict[str, Tensor]:
-    """The parts of Eq. 1 by name, each N x its width."""
+    """The parts of Eq. 1 by name, each N x its width.
+
+    Raises:
+        InputError: no part asked for, one that the state does not have, or logits that hold NaN.
+    """
     probs_N_C, embedding_N_D = read(state.logits_N_C).softmax(1), read(state.embedding_N_D)
     n, classes = probs_N_C.shape
+    if probs_N_C.isnan().any():  # a predicted class would hide it
+        raise InputError(NOT_FINITE)
     found = {
         "labelled_mean": state.labelled_mean_D.expand(n, -1),
         "label_frequency": state.label_frequency_C.expand(n, -1),
