@@ -15,12 +15,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from typing_extensions import override
 
+from ialelib.adam import Adam
+from ialelib.cpu import one_thread
 from ialelib.errors import InputError, unknown
 from ialelib.experts import Query, top
 from ialelib.files import atomic
 from ialelib.seeds import derive
-from ialelib.state import FULL, Parts, State, encode, observe, widths
-from ialelib.training import one_thread
+from ialelib.state import FULL, NOT_FINITE, Parts, State, encode, observe, widths
 
 PACKAGE = Path(__file__).parent
 CHUNK = 4096
@@ -80,6 +81,7 @@ class Policy(nn.Module):
         """
         return self._logits(state).sigmoid()
 
+    @one_thread()
     @torch.inference_mode()
     def _logits(self, state: State) -> Tensor:
         # Ranks are taken before the sigmoid, which rounds to 1 in float32 from about 17 on.
@@ -89,7 +91,7 @@ class Policy(nn.Module):
         for i in range(0, len(state), CHUNK):
             logits_N[i : i + CHUNK] = self(encode(state.rows(i, i + CHUNK), self.parts))
         if not logits_N.isfinite().all():
-            raise InputError("the logits or embeddings hold NaN or infinite numbers")
+            raise InputError(NOT_FINITE)
         return logits_N
 
     def choose(self, state: State, acq: int, rng: np.random.Generator | None = None) -> np.ndarray:
@@ -169,7 +171,7 @@ def fit(
     policy.scale.copy_(_scale(policy, examples))
     positives = torch.cat([example.target_N for example in examples]).mean()
     weight = (1 - positives) / positives
-    optimiser = torch.optim.Adam(policy.parameters(), lr=recipe.lr, fused=True)
+    optimiser = Adam(policy.parameters(), recipe.lr)
     order = torch.Generator().manual_seed(derive(seed, "order"))
     with one_thread():
         losses = [
@@ -181,7 +183,7 @@ def fit(
 
 def _epoch(
     policy: Policy,
-    optimiser: torch.optim.Optimizer,
+    optimiser: Adam,
     examples: Sequence[Example],
     order: torch.Generator,
     size: int,
@@ -194,7 +196,6 @@ def _epoch(
         features = torch.cat([encode(example.state, policy.parts) for example in chosen])
         target = torch.cat([example.target_N for example in chosen])
         value = loss(policy(features), target, weight)
-        optimiser.zero_grad()
         value.backward()
         optimiser.step()
         total += float(value.detach()) * len(chosen)

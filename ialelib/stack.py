@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 
+from ialelib.adam import Adam
+from ialelib.cpu import keep_memory, one_thread
 from ialelib.models import Classifier, given_masks, to_float
 from ialelib.recipes import Job, autocast, batches, number_type
 
@@ -25,28 +27,28 @@ def fit_all(jobs: Sequence[Job], device: str) -> list[Classifier]:
     return [found[i] for i in range(len(jobs))]
 
 
+@one_thread()
 def fit_stack(jobs: Sequence[Job], device: str) -> list[Classifier]:
     """Train M jobs of one architecture, recipe and number of labels, in M-fold operations.
 
     Every classifier has the batches and dropout masks that it would have alone, so on the CPU it
     equals `training.fit` up to rounding; on a GPU the dropout masks are the GPU's own.
     """
+    keep_memory()
     models = [job.fresh().to(device) for job in jobs]
     recipe, steps = jobs[0].recipe, jobs[0].recipe.length(len(jobs[0].labels))
     parameters, buffers = stack_module_state(list(models))
     inputs_M_L = torch.from_numpy(np.stack([job.inputs for job in jobs])).to(device)
     labels_M_L = torch.from_numpy(np.stack([job.labels for job in jobs])).to(device)
     model_M_1 = torch.arange(len(jobs), device=device)[:, None]
-    optimiser = torch.optim.Adam(parameters.values(), lr=recipe.lr, fused=True)
+    optimiser = Adam(parameters.values(), recipe.lr)
     for step, (batch_M_B, masks) in enumerate(_draws(jobs, models[0], steps, device)):
-        optimiser.param_groups[0]["lr"] = recipe.lr * recipe.rate(step, steps)
         at = model_M_1, batch_M_B.to(device)
         inputs_M_B = to_float(inputs_M_L[at].flatten(0, 1)).unflatten(0, batch_M_B.shape)
         with autocast(recipe, device):
             loss = _losses(models[0], parameters, buffers, inputs_M_B, labels_M_L[at], masks).sum()
-        optimiser.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimiser.step(recipe.rate(step, steps))
     for m, model in enumerate(models):
         model.load_state_dict({k: v[m].detach() for k, v in (parameters | buffers).items()})
     return [model.eval() for model in models]

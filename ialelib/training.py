@@ -1,8 +1,7 @@
 """Training of classifiers, one or many, and prediction in bounded memory."""
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,22 +11,13 @@ from joblib import Parallel, delayed
 from torch import Tensor
 
 from ialelib import stack
+from ialelib.adam import Adam
+from ialelib.cpu import keep_memory, one_thread
 from ialelib.errors import InputError
 from ialelib.models import Classifier, build, given_masks, to_float
 from ialelib.recipes import RECIPES, Job, Recipe, autocast, batches, number_type, recipe
 
 __all__ = ["RECIPES", "Job", "Recipe", "correct", "fit", "fit_many", "predict", "recipe"]
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Single-threaded torch inside the block: fastest for small models, and repeatable."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def device() -> str:
@@ -52,22 +42,21 @@ def fit(job: Job) -> Classifier:
     Raises:
         InputError: no labelled samples.
     """
+    keep_memory()
     model = job.fresh().to(memory_format=torch.channels_last)
     inputs, labels = torch.tensor(job.inputs), torch.tensor(job.labels)
     recipe, steps = job.recipe, job.recipe.length(len(labels))
-    optimiser = torch.optim.Adam(model.parameters(), lr=recipe.lr, fused=True)
+    optimiser = Adam(model.parameters(), recipe.lr)
     order, noise = job.generators(torch.device("cpu"))
     drops, dtype, low = model.drops, number_type(recipe), autocast(recipe)
     with one_thread():
         for step, batch in enumerate(batches(len(labels), recipe.batch_size, steps, order)):
-            optimiser.param_groups[0]["lr"] = recipe.lr * recipe.rate(step, steps)
             masks = [drop.mask(len(batch), dtype, noise) for drop in drops]
             with low, given_masks(drops, masks):
                 logits_B_C, _ = model(to_float(inputs[batch]))
             loss = F.cross_entropy(logits_B_C.float(), labels[batch])
-            optimiser.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimiser.step(recipe.rate(step, steps))
     return model.eval()
 
 

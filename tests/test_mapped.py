@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from ialelib import policy as policies
+from ialelib.cpu import one_thread
 from ialelib.errors import InputError
 from ialelib.policy import Policy
 from ialelib.state import CLASS_FREE, FULL, Parts, State, blocks, describe, encode
-from ialelib.training import one_thread
 
 C, D, N, ACQ = 4, 16, 50, 10
 PROJECT = Path(__file__).parent.parent
@@ -171,7 +171,7 @@ def test_ties_across_chunks_are_broken_at_random(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("name", ["logits_N_C", "embedding_N_D"])
-@pytest.mark.parametrize("parts", [FULL, CLASS_FREE])
+@pytest.mark.parametrize("parts", PARTS)
 def test_numbers_that_are_none_are_refused_in_one_sentence(
     state: State, monkeypatch: pytest.MonkeyPatch, parts: Parts, name: str, value: float
 ) -> None:

@@ -12,6 +12,7 @@ from scipy.stats import chisquare
 from torch import Tensor, nn
 
 from ialelib import training
+from ialelib.cpu import one_thread
 from ialelib.cycle import Cycle, Setting
 from ialelib.dagger import Imitation, roll_out
 from ialelib.data import DataSet
@@ -19,7 +20,7 @@ from ialelib.experts import EXPERTS, Query
 from ialelib.models import Architecture, Classifier, build
 from ialelib.seeds import derive
 from ialelib.state import encode, observe
-from ialelib.training import RECIPES, Job, Recipe, correct, fit, one_thread
+from ialelib.training import RECIPES, Job, Recipe, correct, fit
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 

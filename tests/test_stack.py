@@ -10,12 +10,13 @@ from torch import Tensor
 from toys import same_weights
 
 from ialelib import recipes, stack
+from ialelib.cpu import one_thread
 from ialelib.data import DataSet
 from ialelib.errors import InputError
 from ialelib.models import Architecture, Classifier, build
 from ialelib.recipes import Job, Recipe
 from ialelib.stack import fit_all
-from ialelib.training import correct, fit, one_thread, predict
+from ialelib.training import correct, fit, predict
 
 TEN = Recipe(steps=10, batch_size=16)
 WARMUP = Recipe(steps=10, batch_size=16, lr=4e-3, warmup=0.3, cosine=True)

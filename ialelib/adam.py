@@ -1,0 +1,43 @@
+"""Adam for the training of many small classifiers."""
+
+from collections.abc import Iterable
+from typing import cast
+
+import torch
+from torch import Tensor
+
+
+class Adam:
+    """Adam (Kingma & Ba 2015) with its usual constants, one kernel for all parameters.
+
+    The same numbers as `torch.optim.Adam(fused=True)`, which at its first step imports torch's
+    compiler: seconds and 150 MB in every process.
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
+        self.parameters, self.lr = list(parameters), lr
+        self.mean = [torch.zeros_like(weights) for weights in self.parameters]
+        self.square = [torch.zeros_like(weights) for weights in self.parameters]
+        self.steps = torch.zeros((), device=self.parameters[0].device)
+
+    @torch.no_grad()
+    def step(self, rate: float = 1.0) -> None:
+        """One step along the parameters' gradients, at `rate` times `lr`, which clears them."""
+        self.steps += 1
+        torch._fused_adam_(
+            self.parameters,
+            [cast(Tensor, weights.grad) for weights in self.parameters],
+            self.mean,
+            self.square,
+            [],
+            [self.steps] * len(self.parameters),
+            lr=self.lr * rate,
+            beta1=0.9,
+            beta2=0.999,
+            weight_decay=0.0,
+            eps=1e-8,
+            amsgrad=False,
+            maximize=False,
+        )
+        for weights in self.parameters:
+            weights.grad = None
