@@ -129,7 +129,7 @@ def k_means_pp(
     and its embedding h_i, so <g_i, g_j> = <a_i, a_j><h_i, h_j>: distances need C + D numbers a
     sample, never C*D. The first centre has the largest gradient, as in the authors' code; each next
     one is drawn in proportion to its squared distance to the nearest centre, in float64, and costs
-    one pass over all rows. Returns `acq` positions, int64.
+    one pass over all residuals and some of the embeddings. Returns `acq` positions, int64.
 
     Raises:
         InputError: more asked for than there are, different numbers of rows, NaN or infinity.
@@ -155,24 +155,31 @@ class _Gradients:
         self.sources = [residual_N_C, embedding_N_D]
         if len(self.parts) == 1:  # one chunk holds all: convert it once, not for every centre
             self.sources = [read(rows, self.parts[0], torch.float64) for rows in self.sources]
-        self.norm_N = np.empty(len(embedding_N_D))
+        self.length_N, self.norm_N = np.empty((2, len(embedding_N_D)))
         for part in self.parts:
-            a_B_C, h_B_D = self._part(part)
-            norm_B = a_B_C.square().sum(1) * h_B_D.square().sum(1)
-            self.norm_N[part] = _check_finite(norm_B).numpy()
+            a_B_C, h_B_D = (read(rows, part, torch.float64) for rows in self.sources)
+            length_B = _check_finite(h_B_D.norm(dim=1))
+            self.length_N[part] = length_B.numpy()
+            self.norm_N[part] = _check_finite((a_B_C.norm(dim=1) * length_B).square()).numpy()
         self.nearest_N = np.full_like(self.norm_N, np.inf)
 
-    def _part(self, part: slice) -> list[Tensor]:
-        return [read(rows, part, torch.float64) for rows in self.sources]
-
     def add(self, i: int) -> None:
-        """Make sample i a centre."""
-        a_1_C, h_1_D = self._part(slice(i, i + 1))
+        """Make sample i a centre.
+
+        The residuals bound every distance from below, as <h_i, h_j> is at most |h_i||h_j|: only
+        the embeddings of samples that may have come nearer are read.
+        """
+        a_1_C, h_1_D = (read(rows, slice(i, i + 1), torch.float64) for rows in self.sources)
+        residual_N_C, embedding_N_D = self.sources
         for part in self.parts:
-            a_B_C, h_B_D = self._part(part)
-            inner_B = ((a_B_C @ a_1_C[0]) * (h_B_D @ h_1_D[0])).numpy()
-            distance_B = np.maximum(self.norm_N[part] + self.norm_N[i] - 2 * inner_B, 0.0)
-            np.minimum(self.nearest_N[part], distance_B, out=self.nearest_N[part])
+            inner_B = (read(residual_N_C, part, torch.float64) @ a_1_C[0]).numpy()
+            most_B = np.abs(inner_B) * (self.length_N[part] * self.length_N[i])
+            apart_B = self.norm_N[part] + self.norm_N[i]
+            near_K = np.flatnonzero(apart_B - 2 * most_B < self.nearest_N[part])
+            h_K_D = read(embedding_N_D, part.start + near_K, torch.float64)
+            distance_K = apart_B[near_K] - 2 * inner_B[near_K] * (h_K_D @ h_1_D[0]).numpy()
+            nearest_B = self.nearest_N[part]
+            nearest_B[near_K] = np.clip(distance_K, 0.0, nearest_B[near_K])
         self.nearest_N[i] = 0.0
 
 
