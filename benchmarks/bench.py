@@ -11,8 +11,10 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +91,16 @@ def processes(images: DataSet, acq: int) -> Iterator[Row]:
     """The same classifiers in one process and in two."""
     some = jobs(images, 4)
     fit_many(some[:2], processes=2)
-    pairs = [
-        (seconds(lambda: fit_many(some)), seconds(lambda: fit_many(some, processes=2)))
-        for _ in range(3)
-    ]
+    # Not in this process: training changes how it keeps memory, from which the reference gains.
+    with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+        alone.submit(fit_many, some[:1]).result()
+        pairs = [
+            (
+                seconds(lambda: alone.submit(fit_many, some).result()),
+                seconds(lambda: fit_many(some, processes=2)),
+            )
+            for _ in range(3)
+        ]
     one, two = (statistics.median(times) for times in zip(*pairs, strict=True))
     note = "4 classifiers, 500 labels; median of 3"
     yield row("two processes against one", ">= 1.8", two, one, note=note)
@@ -103,11 +111,11 @@ def episode(images: DataSet, acq: int) -> Iterator[Row]:
     work = f"one DAgger episode, MNIST, six experts, {280 // acq} acquisitions"
     same = Imitation(Setting(budget=300, acq=acq, recipe="paper"), validation=1000)
     cheap = Imitation(Setting(budget=300, acq=acq, recipe="fast"), validation=1000, ranking="warm")
+    plain = reference.Setting(budget=300, acq=acq, validation=1000)
+    theirs = seconds(lambda: reference.episode(images, plain, seed=1))
     ours = seconds(lambda: roll_out(images, same, 1, None, processes=2))
     both = [(images, cheap, number, None) for number in (1, 2)]
     quick = seconds(lambda: in_parallel(roll_out, both)) / len(both)
-    plain = reference.Setting(budget=300, acq=acq, validation=1000)
-    theirs = seconds(lambda: reference.episode(images, plain, seed=1))
     note = "the paper's recipe on both sides; the reference also tests every temporary classifier"
     yield row(work, ">= 8", ours, theirs, note=note)
     note = "reference: as above; ours: fast recipe, warm ranking, two roll-outs at once"
