@@ -3,8 +3,8 @@
     python benchmarks/bench.py [--acq 10] [SECTION ...]
 
 Writes benchmarks/speed.csv and benchmarks/speed.md. Sections: classifier, processes, episode,
-selection, scaling, memory, profile; all of them take an hour and a half on two cores, most of it
-the reference's episode. Nothing else should run meanwhile.
+selection, scaling, memory, profile; all of them take 45 minutes on two cores, most of it the
+reference's episode. Nothing else should run meanwhile.
 """
 
 import argparse

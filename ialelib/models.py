@@ -122,9 +122,11 @@ class MLP(Classifier):
 
 
 class CNN(Classifier):
-    """The CNN of Gal & Ghahramani (2016), as in Sec. 4.1. D = 128.
+    """The CNN of Sec. 4.1. D = 128.
 
     Convolutions of 32 filters, 4x4 and 2x2; 2x2 max pooling; dropout 0.25; dense 128; dropout 0.5.
+    The paper names Gal & Ghahramani (2016) and no sizes. These are of its code release, which pads
+    the first convolution by 2; Gal et al. (2017) describe 4x4 for both.
     """
 
     def __init__(self, classes: int, shape: tuple[int, ...]) -> None:
