@@ -15,7 +15,7 @@ from ialelib import rollout as rollouts
 from ialelib.cycle import Cycle, Setting
 from ialelib.data import DataSet
 from ialelib.errors import InputError, unknown
-from ialelib.experts import EXPERTS, PAPER_EXPERTS, check
+from ialelib.experts import EXPERTS, PAPER_EXPERTS, Query, check
 from ialelib.models import Classifier
 from ialelib.policy import Policy, PolicyRecipe
 from ialelib.recipes import Job, recipe
@@ -23,6 +23,9 @@ from ialelib.rollout import Rollout, Target
 from ialelib.seeds import derive, stream
 from ialelib.state import FULL, Parts, State, observe
 from ialelib.training import correct, fit_many
+
+EACH_CANDIDATE = "each_candidate"
+"""Instead of experts: every candidate of D_sub alone is a batch, for acquisitions of one."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,10 @@ class Imitation:
 
     def check(self, data: DataSet) -> None:
         """Raises InputError if training cannot run with these parameters on that data set."""
-        check(self.experts)
+        if not self.rolls_out:
+            check(self.experts)
+        elif self.setting.acq != 1:
+            raise InputError(f"{EACH_CANDIDATE} ranks single samples: acq must be 1")
         if not self.experts or len(set(self.experts)) < len(self.experts):
             raise InputError("experts must be one or more different names")
         if min(self.episodes, self.per_round, self.validation) < 1:
@@ -64,7 +70,19 @@ class Imitation:
         if self.setting.budget - self.setting.initial < self.setting.acq:
             raise InputError("the budget leaves no acquisition to learn from")
         self.setting.check(data, self.validation)
-        cycles.check(data, self.setting, self.experts, {})
+        cycles.check(data, self.setting, () if self.rolls_out else self.experts, {})
+
+    @property
+    def rolls_out(self) -> bool:
+        """Whether every candidate is tried, rather than the experts' batches."""
+        return self.experts == (EACH_CANDIDATE,)
+
+    @property
+    def proposers(self) -> tuple[str, ...]:
+        """Names of the batches that are ranked at each acquisition, in order."""
+        if self.rolls_out:
+            return tuple(f"candidate {i}" for i in range(self.setting.n))
+        return self.experts
 
     def expert_probability(self, episode: int) -> float:
         """Probability of following the best expert; 1 in the first episode (numbered 1)."""
@@ -95,7 +113,7 @@ def roll_out(
         steps.append(step)
     stacked = {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
     seconds = time.perf_counter() - started
-    return Rollout(**stacked, experts=imitation.experts, seconds=seconds)
+    return Rollout(**stacked, experts=imitation.proposers, seconds=seconds)
 
 
 def _acquisition(
@@ -118,7 +136,7 @@ def _acquisition(
     warm = imitation.ranking == "warm"
     sub_pool = cycle.sub_pool()
     query = cycle.query(current, sub_pool, fitted[len(first) :])
-    chosen = [EXPERTS[name](query, cycle.due, cycle.rng(name)) for name in imitation.experts]
+    chosen = _propose(cycle, query, imitation)
     acting = [actor.select(query, cycle.due, cycle.rng("policy"))] if actor else []
     batches = [np.sort(sub_pool[positions]) for positions in [*chosen, *acting]]
     to_train = batches[: len(chosen)] if warm else batches
@@ -129,6 +147,13 @@ def _acquisition(
     taken = -1 if actor else int(winner)
     record = _record(observe(query), chosen, correct_E_V, winner, actor is not None, cycle.labels)
     return record, batches[taken], None if warm else models[taken]
+
+
+def _propose(cycle: Cycle, query: Query, imitation: Imitation) -> list[np.ndarray]:
+    """Positions in the sub-pool of every batch to rank."""
+    if imitation.rolls_out:
+        return list(np.arange(len(query.inputs_N))[:, None])
+    return [EXPERTS[name](query, cycle.due, cycle.rng(name)) for name in imitation.experts]
 
 
 def fit_distinct(

@@ -27,6 +27,7 @@ COLOURS = {
     "ensemble": "#56B4E9",
     "coreset": "#009E73",
     "badge": "#CC79A7",
+    "alil": "#7F7F7F",
 }
 DASHES = {
     "policy": "",
@@ -37,6 +38,7 @@ DASHES = {
     "ensemble": (5, 1, 1, 1),
     "coreset": (2, 1),
     "badge": (1, 1, 3, 1),
+    "alil": (6, 2, 1, 2),
 }
 NAMES = {
     "policy": "IALE policy",
@@ -47,6 +49,7 @@ NAMES = {
     "ensemble": "Ensemble",
     "coreset": "CoreSet",
     "badge": "BADGE",
+    "alil": "ALIL",
 }
 CLASS_COLOURS = ("#0072B2", "#E69F00")
 

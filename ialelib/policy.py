@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -130,12 +130,14 @@ def loss(logits_N: Tensor, target_N: Tensor, positive_weight: float | Tensor = 1
 class PolicyRecipe:
     """How a policy is fitted: Adam, 30 epochs, lr 1e-3, no weight decay (Sec. 4.2).
 
-    `batch` is in states; the paper does not say.
+    `batch` is in states; the paper does not say. `loss`: "binary" is Eq. 2; "categorical" is the
+    cross-entropy over all candidates of a state, for one target a state (ALIL).
     """
 
     epochs: int = 30
     lr: float = 1e-3
     batch: int = 4
+    loss: Literal["binary", "categorical"] = "binary"
 
 
 PAPER = PolicyRecipe()
@@ -175,8 +177,7 @@ def fit(
     order = torch.Generator().manual_seed(derive(seed, "order"))
     with one_thread():
         losses = [
-            _epoch(policy, optimiser, examples, order, recipe.batch, weight)
-            for _ in range(recipe.epochs)
+            _epoch(policy, optimiser, examples, order, recipe, weight) for _ in range(recipe.epochs)
         ]
     return policy.eval(), losses
 
@@ -186,16 +187,21 @@ def _epoch(
     optimiser: Adam,
     examples: Sequence[Example],
     order: torch.Generator,
-    size: int,
+    recipe: PolicyRecipe,
     weight: Tensor,
 ) -> float:
-    """One pass over all examples, `size` states at a time; the mean loss."""
+    """One pass over all examples, a few states at a time; the mean loss."""
     total = 0.0
-    for batch in torch.randperm(len(examples), generator=order).split(size):
+    for batch in torch.randperm(len(examples), generator=order).split(recipe.batch):
         chosen = [examples[i] for i in batch.tolist()]
         features = torch.cat([encode(example.state, policy.parts) for example in chosen])
         target = torch.cat([example.target_N for example in chosen])
-        value = loss(policy(features), target, weight)
+        logits_N = policy(features)
+        if recipe.loss == "categorical":
+            shape = len(chosen), -1
+            value = F.cross_entropy(logits_N.view(shape), target.view(shape))
+        else:
+            value = loss(logits_N, target, weight)
         value.backward()
         optimiser.step()
         total += float(value.detach()) * len(chosen)
