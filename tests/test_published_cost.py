@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from ialelib import cost, metrics, units
 
 FOLDER = Path(__file__).parent.parent / "figures/cpu"
@@ -21,7 +19,7 @@ def test_growing_recipe_is_as_accurate_as_100_epochs_with_less_work() -> None:
 
 
 def test_warm_ranking_is_no_worse_than_luck_allows() -> None:
-    scores = pd.read_csv(FOLDER / "11_training_cost_rankings.csv")
+    scores = units.read(FOLDER / "11_training_cost_rankings.csv")
     warm = cost.agreement(scores).set_index("method").loc["warm 40"]
     assert warm["high"] > 0
     assert warm["agree"] > warm["chance"]
