@@ -10,7 +10,7 @@ export PYTHONHASHSEED := 0
 help:
 	@echo "make reproduce   run every notebook in its quick profile on the shipped data (PROFILE=cpu|paper for more)"
 	@echo "make test        lint, types, unit tests, and every notebook with outputs compared"
-	@echo "make bench       speed and memory against plain references, into benchmarks/ (an hour; ACQ=40 for less)"
+	@echo "make bench       speed and memory against plain references, into benchmarks/ (45 minutes; ACQ=40 for less)"
 	@echo "make lab         open the notebooks in JupyterLab"
 	@echo "make format      format code and notebooks"
 	@echo "make clean       remove .venv, runs and caches"
@@ -25,7 +25,7 @@ setup: .venv/ready
 	@touch $@
 
 reproduce: setup
-	$(BIN)/python -m ialelib.params params/$(PROFILE)
+	$(BIN)/python -m ialelib.batch params/$(PROFILE)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) --scheduler greedy --config profile=$(PROFILE)
 	@echo "Executed notebooks: $(CURDIR)/runs/$(PROFILE)"
 	@echo "Figures and tables: $(CURDIR)/figures/$(PROFILE)"

@@ -13,10 +13,16 @@ if not STEMS:
 
 
 def makers(wildcards):
-    """Notebooks of this profile that train the policies which another one applies."""
+    """Notebooks of this profile that make the policies and tables which another one reads."""
     found = values(wildcards.stem)
-    wanted = {found.get("policy"), *found.get("compared", [])} - {None}
-    return [RUNS / f"{stem}.ipynb" for stem in STEMS if values(stem).get("save_policy") in wanted]
+    wanted = {found.get("policy"), *found.get("compared", []), *found.get("curves", [])} - {None}
+    return [RUNS / f"{stem}.ipynb" for stem in STEMS if made(stem) & wanted]
+
+
+def made(stem):
+    """Names of policies and paths of tables, as `ialelib.strict.Params.makes` has them."""
+    found = values(stem)
+    return {found.get("save_policy"), f"{found['figures']}/{stem.split('-')[0]}_curves.csv"}
 
 
 def values(stem):

@@ -1,18 +1,13 @@
-"""Typed, strict parameters of every notebook: a misspelt or ill-typed one stops the run at once.
+"""Typed, strict parameters of every notebook: a misspelt or ill-typed one stops the run at once."""
 
-`python -m ialelib.params FOLDER` checks every YAML file in a folder before a batch starts.
-"""
-
-import sys
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from typing_extensions import override
 
-from ialelib import data, policy
+from ialelib import cycle, data, policy
 from ialelib.cycle import Setting
 from ialelib.dagger import Imitation
 from ialelib.errors import InputError, unknown
@@ -54,7 +49,7 @@ class ToyGaussians(Params):
         self.imitation().check(self.data(seed=1))
 
 
-class Cycles(Params):
+class Paired(Params):
     """What notebooks that run cycles on image sets share."""
 
     classifier: str
@@ -63,13 +58,22 @@ class Cycles(Params):
     acq: int
     n: int
     recipe: str
-    strategies: list[str]
     seeds: list[int]
     processes: int
 
     def setting(self) -> Setting:
         """The cycle that every strategy runs."""
         return Setting(self.classifier, self.initial, self.budget, self.acq, self.n, self.recipe)
+
+
+class Cycles(Paired):
+    """What notebooks that compare strategies share."""
+
+    strategies: list[str]
+
+    @override
+    def makes(self, notebook: str) -> set[str]:
+        return {f"{self.figures}/{notebook}_curves.csv"}
 
     @override
     def check(self, made: Collection[str] = ()) -> None:
@@ -91,6 +95,10 @@ class PolicyTraining(Cycles):
     per_round: int
     seed: int
     save_policy: str | None
+
+    @override
+    def makes(self, notebook: str) -> set[str]:
+        return super().makes(notebook) | ({self.save_policy} if self.save_policy else set())
 
     def imitation(self) -> Imitation:
         """Algorithm 1's parameters."""
@@ -122,12 +130,18 @@ class TransferDatasets(Cycles):
     @override
     def check(self, made: Collection[str] = ()) -> None:
         super().check(made)
-        if self.policy not in made:
-            policy.load(self.policy)
-        for name in self.datasets:
-            _known(name)
-        for name in self.datasets:
-            self.setting().check(data.load(name))
+        _can_transfer(self.policy, self.datasets, self.setting(), made)
+
+
+class Overlap(Paired):
+    """Parameters of 04_overlap."""
+
+    datasets: list[str]
+    policy: str
+
+    @override
+    def check(self, made: Collection[str] = ()) -> None:
+        _can_transfer(self.policy, self.datasets, self.setting(), made)
 
 
 class TrainingCost(Params):
@@ -182,53 +196,33 @@ class TrainingCost(Params):
                 policy.load(name)
 
 
+class Statistics(Params):
+    """Parameters of 12_statistics."""
+
+    curves: list[str]
+    """Tables of learning curves, relative to the project."""
+    reference: str
+
+    def tables(self) -> list[Path]:
+        """Where the tables are."""
+        return [project() / name for name in self.curves]
+
+    @override
+    def check(self, made: Collection[str] = ()) -> None:
+        for name, path in zip(self.curves, self.tables(), strict=True):
+            if name not in made and not path.is_file():
+                raise InputError(f"no table {path}; run the notebook that makes it first")
+
+
+def _can_transfer(name: str, datasets: list[str], setting: Setting, made: Collection[str]) -> None:
+    """Whether the policy fits the classifier and the data; of one not made yet, only the rest."""
+    for dataset in datasets:
+        _known(dataset)
+    policies = {} if name in made else {"policy": policy.load(name)}
+    for dataset in datasets:
+        cycle.check(data.load(dataset), setting, policies, policies)
+
+
 def _known(dataset: str) -> None:
     if dataset not in data.available():
         raise unknown("data set", dataset, data.available())
-
-
-NOTEBOOKS: dict[str, type[Params]] = {
-    "01_toy_gaussians": ToyGaussians,
-    "02_policy_training": PolicyTraining,
-    "03_transfer_datasets": TransferDatasets,
-    "11_training_cost": TrainingCost,
-}
-
-
-def read(path: Path, made: Collection[str] = ()) -> Params:
-    """The parameters in a file, `NOTEBOOK.yaml` or `NOTEBOOK-VARIANT.yaml`; `made` as above.
-
-    Raises:
-        InputError: no such notebook, not YAML, or a wrong parameter; the message names the file.
-    """
-    try:
-        notebook = path.stem.split("-")[0]
-        if notebook not in NOTEBOOKS:
-            raise unknown("notebook", notebook, NOTEBOOKS)
-        values = yaml.safe_load(path.read_text())
-        if not isinstance(values, dict):
-            raise InputError("the file must hold lines of the form `name: value`")
-        return NOTEBOOKS[notebook].checked(values, made)
-    except (InputError, OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: {error}") from None
-
-
-def main(arguments: list[str]) -> int:
-    """Check the YAML files in the folders given, in order; 0 if all are good."""
-    paths = [path for folder in arguments for path in sorted(Path(folder).glob("*.yaml"))]
-    if not paths:
-        print(f"no params files in {', '.join(arguments) or 'nothing'}", file=sys.stderr)
-        return 2
-    made: set[str] = set()
-    for path in paths:
-        try:
-            found = read(path, made)
-            made |= {getattr(found, "save_policy", None) or ""}
-        except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -46,7 +46,7 @@ class Params(BaseModel):
 
     @classmethod
     def checked(cls, values: dict[str, Any], made: Collection[str] = ()) -> Self:
-        """Validate values by name; `made` are policies that the same batch trains before."""
+        """Validate values by name; `made` is what the same batch makes before (`makes`)."""
         for name in values:
             if name not in cls.model_fields:
                 raise unknown("parameter", name, cls.model_fields)
@@ -59,6 +59,10 @@ class Params(BaseModel):
 
     def check(self, made: Collection[str] = ()) -> None:
         """Raises InputError for values that name nothing or contradict each other."""
+
+    def makes(self, notebook: str) -> set[str]:
+        """What a run gives to others of its batch: names of policies, paths of tables."""
+        return set()
 
     def runs_folder(self, name: str) -> Path:
         """Where this notebook keeps what it can resume."""

@@ -7,7 +7,7 @@ import pytest
 
 from ialelib import data
 from ialelib.errors import InputError
-from ialelib.params import PolicyTraining, ToyGaussians, TransferDatasets
+from ialelib.params import Overlap, PolicyTraining, ToyGaussians, TransferDatasets
 
 TOY: dict[str, Any] = {
     "runs": None,
@@ -139,6 +139,24 @@ def test_a_transfer_may_use_a_policy_that_the_same_batch_trains() -> None:
     values = CYCLES | {"datasets": ["mnist-10k"], "policy": "runs/new.safetensors"}
     found = TransferDatasets.checked(values, made={"runs/new.safetensors"})
     assert found.policy == "runs/new.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"datasets": ["mnits-10k"]}, "did you mean 'mnist-10k'"),
+        ({"budget": 9000}, "'mnist-10k' has 8000"),
+        ({"policy": "mnist-cmn"}, "mnist-cmn"),
+        ({"classifier": "toy_mlp"}, "reads embeddings of 128 numbers, the classifier's have 16"),
+        ({"strategies": ["badge"]}, "unknown parameter 'strategies'"),
+    ],
+)
+def test_overlap_values_that_cannot_run_are_refused(change: dict[str, Any], message: str) -> None:
+    values = CYCLES | {"datasets": ["mnist-10k"], "policy": "mnist-cnn"}
+    values.pop("strategies")
+    assert Overlap.of(values).setting().budget == CYCLES["budget"]
+    with pytest.raises(InputError, match=message):
+        Overlap.of(values | change)
 
 
 def test_runs_go_to_a_fresh_temporary_folder_unless_named(

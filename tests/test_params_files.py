@@ -10,8 +10,9 @@ import yaml
 from test_params import CYCLES, TOY, TRAINING
 
 from ialelib import data, policy
+from ialelib.batch import NOTEBOOKS, main, read
 from ialelib.errors import InputError
-from ialelib.params import NOTEBOOKS, ToyGaussians, main, read
+from ialelib.params import ToyGaussians
 
 PROJECT = Path(__file__).parent.parent
 SHIPPED = [str(path.relative_to(PROJECT)) for path in sorted(PROJECT.glob("params/*/*.yaml"))]
@@ -65,6 +66,19 @@ def test_main_knows_what_an_earlier_file_trains(tmp_path: Path) -> None:
     assert main([str(tmp_path)]) == 0
 
 
+def test_main_knows_which_table_an_earlier_file_makes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = f"{tmp_path}/02_policy_training_curves.csv"
+    training = TRAINING | {"figures": str(tmp_path)}
+    statistics = {"runs": None, "figures": str(tmp_path), "curves": [table], "reference": "random"}
+    write(tmp_path, yaml.safe_dump(statistics), "12_statistics.yaml")
+    assert main([str(tmp_path)]) == 2
+    assert f"no table {table}; run the notebook that makes it first" in capsys.readouterr().err
+    write(tmp_path, yaml.safe_dump(training), "02_policy_training.yaml")
+    assert main([str(tmp_path)]) == 0
+
+
 def test_main_finds_nothing_in_an_empty_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -74,7 +88,7 @@ def test_main_finds_nothing_in_an_empty_folder(
 
 def test_the_command_says_what_is_wrong_and_exits_with_2(tmp_path: Path) -> None:
     write(tmp_path, yaml.safe_dump(TOY | {"overlpa": 1}))
-    command = [sys.executable, "-m", "ialelib.params", str(tmp_path)]
+    command = [sys.executable, "-m", "ialelib.batch", str(tmp_path)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: ")
@@ -90,11 +104,17 @@ def lacking(values: dict[str, Any], made: set[str]) -> list[str]:
     return [n for n in names - {None} if not {n, n.removesuffix("-10k")} & stems] + sorted(needed)
 
 
+def batch(path: Path) -> list[dict[str, Any]]:
+    """All files of the profile that a file belongs to."""
+    return [yaml.safe_load(other.read_text()) for other in path.parent.glob("*.yaml")]
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_file_is_good(name: str) -> None:
     path = PROJECT / name
-    trainings = [yaml.safe_load(p.read_text()) for p in path.parent.glob("02_policy_training*")]
-    made = {str(training["save_policy"]) for training in trainings}
+    made = {str(values.get("save_policy")) for values in batch(path)} | {
+        f"figures/{path.parent.name}/{name}_curves.csv" for name in NOTEBOOKS
+    }
     absent = lacking(yaml.safe_load(path.read_text()), made)
     if absent:
         pytest.skip(f"not on this machine: {', '.join(absent)}")

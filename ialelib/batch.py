@@ -1,0 +1,70 @@
+"""Files of parameters: which notebook each is for, and whether a batch of them can run.
+
+`python -m ialelib.batch FOLDER` checks every YAML file in a folder before a batch starts.
+"""
+
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+import yaml
+
+from ialelib.errors import InputError, unknown
+from ialelib.params import (
+    Overlap,
+    PolicyTraining,
+    Statistics,
+    ToyGaussians,
+    TrainingCost,
+    TransferDatasets,
+)
+from ialelib.strict import Params
+
+NOTEBOOKS: dict[str, type[Params]] = {
+    "01_toy_gaussians": ToyGaussians,
+    "02_policy_training": PolicyTraining,
+    "03_transfer_datasets": TransferDatasets,
+    "04_overlap": Overlap,
+    "11_training_cost": TrainingCost,
+    "12_statistics": Statistics,
+}
+
+
+def read(path: Path, made: Collection[str] = ()) -> Params:
+    """The parameters in a file, `NOTEBOOK.yaml` or `NOTEBOOK-VARIANT.yaml`; `made` is what
+    earlier files of the batch make (`Params.makes`).
+
+    Raises:
+        InputError: no such notebook, not YAML, or a wrong parameter; the message names the file.
+    """
+    try:
+        notebook = path.stem.split("-")[0]
+        if notebook not in NOTEBOOKS:
+            raise unknown("notebook", notebook, NOTEBOOKS)
+        values = yaml.safe_load(path.read_text())
+        if not isinstance(values, dict):
+            raise InputError("the file must hold lines of the form `name: value`")
+        return NOTEBOOKS[notebook].checked(values, made)
+    except (InputError, OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def main(arguments: list[str]) -> int:
+    """Check the YAML files in the folders given, in order; 0 if all are good."""
+    paths = [path for folder in arguments for path in sorted(Path(folder).glob("*.yaml"))]
+    if not paths:
+        print(f"no params files in {', '.join(arguments) or 'nothing'}", file=sys.stderr)
+        return 2
+    made: set[str] = set()
+    for path in paths:
+        try:
+            found = read(path, made)
+            made |= found.makes(path.stem.split("-")[0])
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
