@@ -10,14 +10,8 @@ from pathlib import Path
 import yaml
 
 from ialelib.errors import InputError, unknown
-from ialelib.params import (
-    Overlap,
-    PolicyTraining,
-    Statistics,
-    ToyGaussians,
-    TrainingCost,
-    TransferDatasets,
-)
+from ialelib.params import Overlap, PolicyTraining, ToyGaussians, TransferDatasets
+from ialelib.params_studies import Compared, Statistics, TrainingCost
 from ialelib.strict import Params
 
 NOTEBOOKS: dict[str, type[Params]] = {
@@ -25,8 +19,13 @@ NOTEBOOKS: dict[str, type[Params]] = {
     "02_policy_training": PolicyTraining,
     "03_transfer_datasets": TransferDatasets,
     "04_overlap": Overlap,
+    "05_transfer_classifiers": Compared,
+    "06_larger_images": Compared,
+    "07_class_count": Compared,
+    "08_ablation_experts": Compared,
     "11_training_cost": TrainingCost,
     "12_statistics": Statistics,
+    "13_exploration": Compared,
 }
 
 

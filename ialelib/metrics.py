@@ -50,6 +50,17 @@ def aubc_table(curves: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def median_filtered(curves: pd.DataFrame, window: int) -> pd.DataFrame:
+    """The curves with each accuracy replaced by the median of `window` acquisitions around it.
+
+    As in Figs. 6, 7b, 14 and 15. At the ends the window is cut, so no point is lost.
+    """
+    ordered = curves.sort_values("labels", kind="stable")
+    grouped = ordered.groupby(["dataset", "strategy", "seed"])["accuracy"]
+    smooth = grouped.transform(lambda y: y.rolling(window, center=True, min_periods=1).median())
+    return curves.assign(accuracy=smooth)
+
+
 def compare(curves: pd.DataFrame, reference: str = "random") -> pd.DataFrame:
     """Every strategy's AUBC against the reference's, paired by seed.
 

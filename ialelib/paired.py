@@ -43,6 +43,23 @@ def run(
     return units.run(tasks, processes, data.name)
 
 
+def run_all(
+    datasets: Iterable[DataSet],
+    setting: Setting,
+    names: Sequence[str],
+    seeds: Sequence[int],
+    folder: Path,
+    policies: Mapping[str, Policy] | None = None,
+    processes: int = 1,
+) -> pd.DataFrame:
+    """`run` on several data sets, one table below the other; all are checked before any is run."""
+    found = list(datasets)
+    for data in found:
+        cycle.check(data, setting, names, policies or {})
+    tables = [run(data, setting, names, seeds, folder, policies, processes) for data in found]
+    return pd.concat(tables, ignore_index=True)
+
+
 def _unit_file(
     data: DataSet, setting: Setting, name: str, seed: int, policies: Mapping[str, Policy]
 ) -> str:

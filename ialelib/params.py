@@ -1,8 +1,6 @@
 """Typed, strict parameters of every notebook: a misspelt or ill-typed one stops the run at once."""
 
 from collections.abc import Collection
-from dataclasses import replace
-from pathlib import Path
 from typing import Literal
 
 from typing_extensions import override
@@ -10,9 +8,9 @@ from typing_extensions import override
 from ialelib import cycle, data, policy
 from ialelib.cycle import Setting
 from ialelib.dagger import Imitation
-from ialelib.errors import InputError, unknown
+from ialelib.errors import unknown
 from ialelib.experts import EXPERTS
-from ialelib.recipes import RECIPES, Recipe
+from ialelib.state import PARTS
 from ialelib.strict import Params, project
 
 __all__ = ["Params", "project"]
@@ -91,6 +89,7 @@ class PolicyTraining(Cycles):
     p: float | Literal["decay"]
     validation: int
     target: Literal["best", "weighted"]
+    parts: Literal["full", "class_free", "no_predictions", "no_gradients"]
     ranking: Literal["scratch", "warm"]
     per_round: int
     seed: int
@@ -111,13 +110,14 @@ class PolicyTraining(Cycles):
             self.target,
             self.ranking,
             self.per_round,
+            PARTS[self.parts],
             seed=self.seed,
         )
 
     @override
     def check(self, made: Collection[str] = ()) -> None:
         super().check(made)
-        _known(self.dataset)
+        known(self.dataset)
         self.imitation().check(data.load(self.dataset))
 
 
@@ -130,7 +130,7 @@ class TransferDatasets(Cycles):
     @override
     def check(self, made: Collection[str] = ()) -> None:
         super().check(made)
-        _can_transfer(self.policy, self.datasets, self.setting(), made)
+        can_transfer(self.policy, self.datasets, self.setting(), made)
 
 
 class Overlap(Paired):
@@ -141,88 +141,19 @@ class Overlap(Paired):
 
     @override
     def check(self, made: Collection[str] = ()) -> None:
-        _can_transfer(self.policy, self.datasets, self.setting(), made)
+        can_transfer(self.policy, self.datasets, self.setting(), made)
 
 
-class TrainingCost(Params):
-    """Parameters of 11_training_cost."""
-
-    datasets: list[str]
-    classifier: str
-    labels: list[int]
-    seeds: list[int]
-    multiples: list[float]
-    warm_steps: list[int]
-    ranking_dataset: str
-    ranking_seeds: list[int]
-    compared: list[str]
-    quality_seeds: list[int]
-    validation: int
-    initial: int
-    budget: int
-    acq: int
-    n: int
-    processes: int
-
-    def recipes(self) -> dict[str, Recipe]:
-        """The paper's recipe, "fast", and "growing" in several lengths."""
-        found = {name: RECIPES[name] for name in ("paper", "fast")}
-        growing = RECIPES["growing"]
-        for times in self.multiples:
-            epochs, steps = (round(times * size) for size in (growing.epochs, growing.steps))
-            name = "growing" if times == 1 else f"growing x {times:g}"
-            found[name] = replace(growing, epochs=epochs, steps=steps)
-        return found
-
-    def warm(self) -> dict[str, Recipe]:
-        """Fine-tuning in several lengths, and once with a higher, falling learning rate."""
-        warm = RECIPES["warm"]
-        found = {f"warm {n}": replace(warm, steps=n) for n in self.warm_steps}
-        return found | {"warm 30 cosine": replace(warm, steps=30, lr=3e-3, warmup=0.1, cosine=True)}
-
-    def setting(self, recipe: str) -> Setting:
-        """The episodes in which experts are ranked, and the cycles in which policies choose."""
-        return Setting(self.classifier, self.initial, self.budget, self.acq, self.n, recipe)
-
-    @override
-    def check(self, made: Collection[str] = ()) -> None:
-        for name in (*self.datasets, self.ranking_dataset):
-            _known(name)
-        self.recipes()
-        self.warm()
-        self.setting("fast").check(data.load(self.ranking_dataset), self.validation)
-        for name in self.compared:
-            if name not in made:
-                policy.load(name)
-
-
-class Statistics(Params):
-    """Parameters of 12_statistics."""
-
-    curves: list[str]
-    """Tables of learning curves, relative to the project."""
-    reference: str
-
-    def tables(self) -> list[Path]:
-        """Where the tables are."""
-        return [project() / name for name in self.curves]
-
-    @override
-    def check(self, made: Collection[str] = ()) -> None:
-        for name, path in zip(self.curves, self.tables(), strict=True):
-            if name not in made and not path.is_file():
-                raise InputError(f"no table {path}; run the notebook that makes it first")
-
-
-def _can_transfer(name: str, datasets: list[str], setting: Setting, made: Collection[str]) -> None:
+def can_transfer(name: str, datasets: list[str], setting: Setting, made: Collection[str]) -> None:
     """Whether the policy fits the classifier and the data; of one not made yet, only the rest."""
     for dataset in datasets:
-        _known(dataset)
+        known(dataset)
     policies = {} if name in made else {"policy": policy.load(name)}
     for dataset in datasets:
         cycle.check(data.load(dataset), setting, policies, policies)
 
 
-def _known(dataset: str) -> None:
+def known(dataset: str) -> None:
+    """Raises InputError for a data set that `data.load` does not know."""
     if dataset not in data.available():
         raise unknown("data set", dataset, data.available())

@@ -1,7 +1,8 @@
 """Every figure, with one colour per strategy throughout; safe for colour-blind readers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -11,11 +12,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ialelib.data import DataSet
+from ialelib.errors import InputError
 from ialelib.files import atomic
 from ialelib.metrics import aubc_table
-from ialelib.models import Classifier
-from ialelib.training import correct, predict, recipe
 
 # Okabe & Ito (2008), the yellow darkened for white paper.
 COLOURS = {
@@ -51,7 +50,9 @@ NAMES = {
     "badge": "BADGE",
     "alil": "ALIL",
 }
-CLASS_COLOURS = ("#0072B2", "#E69F00")
+# Further policies, in the order in which they are named; the first has the policy's own colour.
+POLICY_COLOURS = (COLOURS["policy"], "#882255", "#332288", "#44AA99", "#AA4499", "#999933")
+POLICY_DASHES = ("", (4, 1), (2, 1), (6, 1, 1, 1), (3, 1, 1, 1), (1, 1))
 
 sns.set_theme(context="notebook", style="ticks", rc={"figure.dpi": 90, "legend.frameon": False})
 mpl.rcParams["svg.hashsalt"] = "ialelib"
@@ -64,13 +65,34 @@ def save(figure: Figure, folder: Path, stem: str) -> None:
             figure.savefig(temporary, metadata=extra, bbox_inches="tight", dpi=150)
 
 
+def styles(names: Iterable[str]) -> dict[str, tuple[str, Any]]:
+    """Colour and dashes of each strategy, in the order of legends.
+
+    Known strategies look the same in every figure. Others are policies, and take
+    `POLICY_COLOURS` in their order.
+
+    Raises:
+        InputError: more policies than colours that can be told apart.
+    """
+    given = list(names)
+    policies = [name for name in given if name not in COLOURS]
+    if len(policies) > len(POLICY_COLOURS):
+        raise InputError(
+            f"a figure shows up to {len(POLICY_COLOURS)} policies, not {len(policies)}"
+        )
+    looks: dict[str, tuple[str, Any]] = dict(
+        zip(policies, zip(POLICY_COLOURS, POLICY_DASHES, strict=True), strict=False)
+    )
+    return looks | {name: (COLOURS[name], DASHES[name]) for name in COLOURS if name in given}
+
+
 def learning_curves(curves: pd.DataFrame) -> Figure:
     """Mean test accuracy over labels with 95% bootstrap intervals, a panel per set (Fig. 3)."""
     datasets = list(curves["dataset"].unique())
     figure, axes = plt.subplots(
         1, len(datasets), figsize=(7.5 * len(datasets), 5), squeeze=False, layout="constrained"
     )
-    order = [name for name in COLOURS if name in set(curves["strategy"])]
+    looks = styles(curves["strategy"].unique())
     for ax, dataset in zip(axes[0], datasets, strict=True):
         part = curves[curves["dataset"] == dataset]
         sns.lineplot(
@@ -79,10 +101,10 @@ def learning_curves(curves: pd.DataFrame) -> Figure:
             y="accuracy",
             hue="strategy",
             style="strategy",
-            hue_order=order,
-            style_order=order,
-            palette=COLOURS,
-            dashes=DASHES,
+            hue_order=list(looks),
+            style_order=list(looks),
+            palette={name: colour for name, (colour, _) in looks.items()},
+            dashes={name: dashes for name, (_, dashes) in looks.items()},
             errorbar=("ci", 95),
             n_boot=500,
             seed=0,
@@ -114,14 +136,15 @@ def aubc_gains(curves: pd.DataFrame, reference: str = "random") -> Figure:
         layout="constrained",
     )
     order = gains.mean().sort_values(ascending=False).index.tolist()
+    colours = {name: colour for name, (colour, _) in styles(table.columns).items()}
     for ax, dataset in zip(axes[0], datasets, strict=True):
         part = long[long["dataset"] == dataset]
         shared = {"x": "gain", "y": "strategy", "hue": "strategy", "order": order, "ax": ax}
-        sns.stripplot(part, palette=COLOURS, alpha=0.5, jitter=False, legend=False, **shared)
-        sns.pointplot(part, palette=COLOURS, marker="|", markersize=14, seed=0, **shared)
+        sns.stripplot(part, palette=colours, alpha=0.5, jitter=False, legend=False, **shared)
+        sns.pointplot(part, palette=colours, marker="|", markersize=14, seed=0, **shared)
         ax.axvline(0, color="0.6", linewidth=1)
-        ax.set(title=dataset, xlabel=f"AUBC minus {NAMES[reference]}'s", ylabel="")
-        ax.set_yticks(range(len(order)), [NAMES[name] for name in order])
+        ax.set(title=dataset, xlabel=f"AUBC minus {NAMES.get(reference, reference)}'s", ylabel="")
+        ax.set_yticks(range(len(order)), [NAMES.get(name, name) for name in order])
         sns.despine(ax=ax)
     return figure
 
@@ -143,92 +166,6 @@ def policy_training(history: pd.DataFrame) -> Figure:
         ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
     sns.despine(figure)
     return figure
-
-
-def toy_data(data: DataSet) -> Figure:
-    """The two Gaussians with the histograms of their first coordinate (Fig. 1a)."""
-    figure, (above, ax) = _joint()
-    _scatter(ax, data.train_inputs, data.train_labels, alpha=0.35)
-    _histogram(above, data.train_inputs, data.train_labels)
-    above.set_title("all data")
-    return figure
-
-
-def toy_strategies(data: DataSet, results: Mapping[str, tuple[Classifier, np.ndarray]]) -> Figure:
-    """Labelled points, decision boundary and histogram of each strategy (Fig. 1b-d).
-
-    `results`: for each strategy its last classifier and labelled indices (`cycle.replay`).
-    """
-    figure = plt.figure(figsize=(5.2 * len(results), 6.4), layout="constrained")
-    parts = figure.subfigures(1, len(results), squeeze=False)
-    for part, (name, (model, labelled)) in zip(parts[0], results.items(), strict=True):
-        above, ax = part.subplots(
-            2, 1, sharex=True, gridspec_kw={"height_ratios": [1, 3], "hspace": 0.05}
-        )
-        _boundary(ax, model, data)
-        ax.scatter(*data.train_inputs.T, s=6, color="0.75", zorder=1)
-        _scatter(ax, data.train_inputs[labelled], data.train_labels[labelled], edge="black")
-        _histogram(above, data.train_inputs[labelled], data.train_labels[labelled])
-        accuracy = correct(model, data.test_inputs, data.test_labels, recipe("toy")).mean()
-        above.set_title(f"{NAMES[name]}: accuracy {100 * accuracy:.1f} %")
-        _label_toy(above, ax)
-    return figure
-
-
-def _joint() -> tuple[Figure, Sequence[Axes]]:
-    figure, axes = plt.subplots(
-        2,
-        1,
-        sharex=True,
-        figsize=(5.2, 6.4),
-        layout="constrained",
-        gridspec_kw={"height_ratios": [1, 3], "hspace": 0.05},
-    )
-    _label_toy(*axes)
-    return figure, axes
-
-
-def _label_toy(above: Axes, ax: Axes) -> None:
-    ax.set(xlabel="feature 1", ylabel="feature 2", xlim=(-5, 5), ylim=(-4.2, 4.2))
-    above.set(ylabel="samples")
-    for axis in (above, ax):
-        sns.despine(ax=axis)
-
-
-def _scatter(
-    ax: Axes, points: np.ndarray, labels: np.ndarray, alpha: float = 1.0, edge: str = "none"
-) -> None:
-    for label, (colour, marker) in enumerate(zip(CLASS_COLOURS, "os", strict=True)):
-        chosen = points[labels == label]
-        ax.scatter(
-            chosen[:, 0],
-            chosen[:, 1],
-            s=22,
-            marker=marker,
-            color=colour,
-            alpha=alpha,
-            edgecolors=edge,
-            linewidths=0.5,
-            zorder=2,
-        )
-
-
-def _histogram(ax: Axes, points: np.ndarray, labels: np.ndarray) -> None:
-    for label, colour in enumerate(CLASS_COLOURS):
-        chosen = points[labels == label, 0]
-        bins = np.linspace(-5, 5, 41).tolist()
-        ax.hist(chosen, bins=bins, color=colour, alpha=0.6, label=f"class {label}")
-    ax.legend(loc="upper left", fontsize="small")
-
-
-def _boundary(ax: Axes, model: Classifier, data: DataSet) -> None:
-    x, y = np.meshgrid(np.linspace(-5, 5, 201), np.linspace(-4.2, 4.2, 201))
-    grid = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float32)
-    probability = predict(model, grid)[0].softmax(1)[:, 1].numpy().reshape(x.shape)
-    ax.contour(x, y, probability, levels=[0.5], colors="black", linewidths=1.5, zorder=3)
-    ax.contourf(
-        x, y, probability, levels=[0, 0.5, 1], colors=list(CLASS_COLOURS), alpha=0.08, zorder=0
-    )
 
 
 def _name_legend(ax: Axes) -> None:

@@ -39,6 +39,13 @@ NOT_FINITE = "the logits or embeddings hold NaN or infinite numbers"
 CLASS_FREE = Parts(
     label_frequency=False, predicted_frequency=False, prediction=False, gradient="embedding"
 )
+PARTS = {
+    "full": FULL,
+    "class_free": CLASS_FREE,
+    "no_predictions": Parts(prediction=False),
+    "no_gradients": Parts(gradient="none"),
+}
+"""The paper's states by name: Eq. 1; any class count (Sec. 4.4); those of A.4.3."""
 
 
 @dataclass(frozen=True)

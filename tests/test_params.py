@@ -36,6 +36,7 @@ TRAINING: dict[str, Any] = CYCLES | {
     "p": 0.5,
     "validation": 100,
     "target": "best",
+    "parts": "full",
     "ranking": "scratch",
     "per_round": 1,
     "seed": 0,

@@ -1,0 +1,75 @@
+"""Where a published number comes from: profile, parameters, versions, machine, commit."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from ialelib.files import atomic
+from ialelib.strict import Params, project
+from ialelib.training import device
+
+PACKAGES = ("ialelib", "torch", "numpy", "pandas", "scipy")
+PRIVATE = ("runs", "figures", "processes")
+"""Parameters that change where and how fast a notebook runs, but not what it finds."""
+
+
+def publish(table: pd.DataFrame, settings: Params, stem: str) -> None:
+    """Write a result table as STEM.csv into the figures' folder, with its provenance.
+
+    Columns of seconds are left out: they differ from run to run, and all else does not
+    (14_run_time has those that are meant to be compared). Added are profile, params (a digest),
+    commit ("+" where files had changed since), machine and versions.
+    """
+    lasting = table.drop(columns=[name for name in table if str(name).endswith("seconds")])
+    with atomic(settings.figures_folder() / f"{stem}.csv") as temporary:
+        lasting.assign(**about(settings)).to_csv(temporary, index=False)
+
+
+def about(settings: Params) -> dict[str, str]:
+    """What `publish` adds to a table."""
+    values = {k: v for k, v in settings.model_dump(mode="json").items() if k not in PRIVATE}
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
+    parts = Path(settings.figures).parts
+    return {
+        "profile": parts[1] if parts[0] == "figures" and len(parts) > 1 else "own",
+        "params": digest,
+        "commit": commit(),
+        "machine": machine(),
+        "versions": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
+    }
+
+
+def commit() -> str:
+    """Ten digits of the checkout's commit, "+" for changed files; "unknown" outside of git."""
+    said = _git("rev-parse", "--short=10", "HEAD")
+    if not said:
+        return "unknown"
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", "ialelib", "notebooks")
+    return said + "+" * bool(changed)
+
+
+def _git(*arguments: str) -> str:
+    command: list[Any] = ["git", "-C", project(), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def machine() -> str:
+    """The GPU in use, or the processor's model name and number of cores."""
+    if device() == "cuda":
+        return str(torch.cuda.get_device_name())
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"

@@ -1,0 +1,80 @@
+"""What every published table says about itself."""
+
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from test_params import TOY
+
+from ialelib import provenance, units
+from ialelib.params import ToyGaussians
+from ialelib.provenance import about, commit, machine, publish
+
+CURVES = pd.DataFrame({"dataset": "toy", "seed": [0, 1], "accuracy": [0.1, 1 / 3]})
+
+
+def settings(**change: object) -> ToyGaussians:
+    return ToyGaussians.of(TOY | change)
+
+
+def test_a_table_is_published_whole_but_for_its_seconds(tmp_path: Path) -> None:
+    mine = settings(figures=str(tmp_path))
+    publish(CURVES.assign(fit_seconds=1.5, seconds=2), mine, "curves")
+    back = units.read(tmp_path / "curves.csv")
+    pd.testing.assert_frame_equal(back[list(CURVES)], CURVES)
+    added = [name for name in back if name not in CURVES]
+    assert added == ["profile", "params", "commit", "machine", "versions"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "curves.csv"]
+
+
+def test_digest_follows_what_is_found_and_not_where() -> None:
+    digest = about(settings())["params"]
+    assert about(settings(seeds=[5]))["params"] != digest
+    assert about(settings(overlap=0.25))["params"] != digest
+    assert about(settings(runs="runs/x", figures="figures/x", processes=7))["params"] == digest
+
+
+@pytest.mark.parametrize(
+    ("figures", "profile"),
+    [("figures/cpu", "cpu"), ("figures/cpu/kmnist", "cpu"), ("/elsewhere", "own"), ("x/y", "own")],
+)
+def test_profile_is_that_of_the_figures(figures: str, profile: str) -> None:
+    assert about(settings(figures=figures))["profile"] == profile
+
+
+def test_versions_are_those_installed() -> None:
+    assert f"torch {version('torch')}" in about(settings())["versions"]
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+    done = subprocess.run(
+        ["git", "-C", str(folder), *who, *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_commit_tells_a_changed_checkout_from_a_clean_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provenance, "project", lambda: tmp_path)
+    assert commit() == "unknown"
+    code = tmp_path / "ialelib" / "x.py"
+    code.parent.mkdir()
+    code.write_text("1")
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "-m", "x")
+    assert commit() == git(tmp_path, "rev-parse", "--short=10", "HEAD")
+    (tmp_path / "figure.png").write_text("new")
+    assert not commit().endswith("+")
+    code.write_text("2")
+    assert commit().endswith("+")
+
+
+def test_machine_has_a_name_and_its_cores() -> None:
+    name, cores = machine().rsplit(", ", 1)
+    assert name
+    assert int(cores.removesuffix(" cores")) > 0
