@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import wilcoxon
 
 from ialelib.errors import InputError
-from ialelib.metrics import aubc, aubc_table, compare
+from ialelib.metrics import aubc, aubc_table, compare, median_filtered
 
 LABELS = (20, 30, 40)
 
@@ -159,3 +159,16 @@ def test_two_curves_of_one_strategy_and_seed_are_refused() -> None:
     both = curves({"random": RANDOM, "badge": GOOD})
     with pytest.raises(InputError, match="not paired"):
         compare(pd.concat([both, both]))
+
+
+def test_median_filter_takes_each_curve_alone_and_keeps_its_ends() -> None:
+    spike = [0.5, 0.5, 0.9, 0.6, 0.6]
+    one = pd.DataFrame({"labels": [10, 20, 30, 40, 50], "accuracy": spike})
+    table = pd.concat([one.assign(strategy=s, seed=0, dataset="x") for s in ("a", "b")])
+    table.loc[table["strategy"] == "b", "accuracy"] = 0.1
+    shuffled = table.sample(frac=1, random_state=0, ignore_index=True)
+    found = median_filtered(shuffled, 3).sort_values(["strategy", "labels"])
+    a, b = (part["accuracy"].tolist() for _, part in found.groupby("strategy"))
+    assert a == [0.5, 0.5, 0.6, 0.6, 0.6]
+    assert b == [0.1] * 5
+    pd.testing.assert_frame_equal(median_filtered(shuffled, 1), shuffled)

@@ -1,0 +1,68 @@
+"""Parameters that compare several policies: what is refused before anything is trained."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_params import CYCLES
+
+from ialelib import policy
+from ialelib.errors import InputError
+from ialelib.params_studies import Compared
+from ialelib.state import CLASS_FREE
+
+COMPARED: dict[str, Any] = CYCLES | {
+    "datasets": ["mnist-10k"],
+    "policies": ["mnist-cnn"],
+    "strategies": ["random", "entropy"],
+    "median": 1,
+}
+
+
+def test_policies_come_before_the_other_strategies() -> None:
+    assert Compared.of(COMPARED).names() == ["mnist-cnn", "random", "entropy"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"policies": ["mnist-cmn"]}, "mnist-cmn"),
+        ({"policies": []}, "one policy"),
+        ({"policies": ["mnist-cnn", "mnist-cnn"]}, "different names"),
+        ({"strategies": ["random", "random"]}, "different names"),
+        ({"strategies": ["entrpy"]}, "did you mean 'entropy'"),
+        ({"strategies": ["policy"]}, "unknown strategy 'policy'"),
+        ({"datasets": ["mnits-10k"]}, "did you mean 'mnist-10k'"),
+        ({"budget": 9000}, "'mnist-10k' has 8000"),
+        ({"classifier": "toy_mlp"}, "reads embeddings of 128 numbers, the classifier's have 16"),
+        ({"median": 2}, "odd number of acquisitions, not 2"),
+        ({"median": 0}, "odd number of acquisitions, not 0"),
+        ({"budgt": 50}, "unknown parameter 'budgt'; did you mean 'budget'"),
+    ],
+)
+def test_what_cannot_run_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Compared.of(COMPARED | change)
+
+
+def test_a_policy_for_other_classes_is_refused_unless_its_state_is_free_of_them(
+    tmp_path: Path,
+) -> None:
+    torch.manual_seed(0)
+    for name, network in (
+        ("free", policy.Policy(26, 128, CLASS_FREE)),
+        ("bound", policy.Policy(26, 128)),
+    ):
+        policy.save(network, tmp_path / f"{name}.safetensors")
+    free, bound = (str(tmp_path / f"{name}.safetensors") for name in ("free", "bound"))
+    assert Compared.of(COMPARED | {"policies": [free]}).policies == [free]
+    with pytest.raises(InputError, match="this policy is for 26 classes, the classifier has 10"):
+        Compared.of(COMPARED | {"policies": [bound]})
+
+
+def test_a_policy_that_the_same_batch_trains_need_not_be_there_yet() -> None:
+    new = COMPARED | {"policies": ["runs/new"]}
+    assert Compared.checked(new, made={"runs/new"}).policies == ["runs/new"]
+    with pytest.raises(InputError, match="runs/new"):
+        Compared.checked(new)
