@@ -1,6 +1,6 @@
 """Typed, strict parameters of every notebook: a misspelt or ill-typed one stops the run at once."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 from typing_extensions import override
@@ -10,8 +10,10 @@ from ialelib.cycle import Setting
 from ialelib.dagger import Imitation
 from ialelib.errors import unknown
 from ialelib.experts import EXPERTS
+from ialelib.models import CLASSIFIERS
+from ialelib.recipes import RECIPES
 from ialelib.state import PARTS
-from ialelib.strict import Params, project
+from ialelib.strict import Params, about, project
 
 __all__ = ["Params", "project"]
 
@@ -75,9 +77,7 @@ class Cycles(Paired):
 
     @override
     def check(self, made: Collection[str] = ()) -> None:
-        for name in self.strategies:
-            if name not in (*EXPERTS, "policy"):
-                raise unknown("strategy", name, [*EXPERTS, "policy"])
+        among("strategies", self.strategies, "strategy", [*EXPERTS, "policy"])
 
 
 class PolicyTraining(Cycles):
@@ -117,7 +117,9 @@ class PolicyTraining(Cycles):
     @override
     def check(self, made: Collection[str] = ()) -> None:
         super().check(made)
-        known(self.dataset)
+        among("dataset", [self.dataset], "data set", data.available())
+        among("experts", self.experts, "expert", EXPERTS)
+        among("recipe", [self.recipe], "recipe", RECIPES)
         self.imitation().check(data.load(self.dataset))
 
 
@@ -130,7 +132,7 @@ class TransferDatasets(Cycles):
     @override
     def check(self, made: Collection[str] = ()) -> None:
         super().check(made)
-        can_transfer(self.policy, self.datasets, self.setting(), made)
+        can_transfer("policy", [self.policy], self.datasets, self.setting(), made)
 
 
 class Overlap(Paired):
@@ -141,19 +143,33 @@ class Overlap(Paired):
 
     @override
     def check(self, made: Collection[str] = ()) -> None:
-        can_transfer(self.policy, self.datasets, self.setting(), made)
+        can_transfer("policy", [self.policy], self.datasets, self.setting(), made)
 
 
-def can_transfer(name: str, datasets: list[str], setting: Setting, made: Collection[str]) -> None:
-    """Whether the policy fits the classifier and the data; of one not made yet, only the rest."""
+def can_transfer(
+    key: str, names: list[str], datasets: list[str], setting: Setting, made: Collection[str]
+) -> None:
+    """Whether the policies fit the classifier and the data; of those not made yet, only the rest.
+
+    Raises:
+        InputError: that names the parameter: `key`, datasets, classifier, recipe or another.
+    """
+    among("datasets", datasets, "data set", data.available())
+    among("classifier", [setting.classifier], "classifier", CLASSIFIERS)
+    among("recipe", [setting.recipe], "recipe", RECIPES)
+    with about(key):
+        policies = {name: policy.load(name) for name in names if name not in made}
     for dataset in datasets:
-        known(dataset)
-    policies = {} if name in made else {"policy": policy.load(name)}
-    for dataset in datasets:
-        cycle.check(data.load(dataset), setting, policies, policies)
+        images = data.load(dataset)
+        setting.check(images)
+        with about(key):
+            cycle.check(images, setting, policies, policies)
 
 
-def known(dataset: str) -> None:
-    """Raises InputError for a data set that `data.load` does not know."""
-    if dataset not in data.available():
-        raise unknown("data set", dataset, data.available())
+def among(key: str, names: Iterable[str], kind: str, accepted: Iterable[str]) -> None:
+    """Raises InputError for a name that is not accepted, with the parameter `key` and those."""
+    known = list(accepted)
+    with about(key):
+        for name in names:
+            if name not in known:
+                raise unknown(kind, name, known)

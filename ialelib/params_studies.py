@@ -8,11 +8,11 @@ from typing_extensions import override
 
 from ialelib import data, policy
 from ialelib.cycle import Setting
-from ialelib.errors import InputError, unknown
+from ialelib.errors import InputError
 from ialelib.experts import EXPERTS
-from ialelib.params import Cycles, can_transfer, known
+from ialelib.params import Cycles, among, can_transfer
 from ialelib.recipes import RECIPES, Recipe
-from ialelib.strict import Params, project
+from ialelib.strict import Params, about, project
 
 
 class Compared(Cycles):
@@ -33,11 +33,8 @@ class Compared(Cycles):
             raise InputError("policies and strategies must be different names, and one policy")
         if self.median < 1 or self.median % 2 == 0:
             raise InputError(f"median must be an odd number of acquisitions, not {self.median}")
-        for name in self.strategies:
-            if name not in EXPERTS:
-                raise unknown("strategy", name, EXPERTS)
-        for name in self.policies:
-            can_transfer(name, self.datasets, self.setting(), made)
+        among("strategies", self.strategies, "strategy", EXPERTS)
+        can_transfer("policies", self.policies, self.datasets, self.setting(), made)
 
 
 class TrainingCost(Params):
@@ -82,13 +79,13 @@ class TrainingCost(Params):
 
     @override
     def check(self, made: Collection[str] = ()) -> None:
-        for name in (*self.datasets, self.ranking_dataset):
-            known(name)
+        among("datasets", self.datasets, "data set", data.available())
+        among("ranking_dataset", [self.ranking_dataset], "data set", data.available())
         self.recipes()
         self.warm()
         self.setting("fast").check(data.load(self.ranking_dataset), self.validation)
-        for name in self.compared:
-            if name not in made:
+        with about("compared"):
+            for name in {*self.compared} - {*made}:
                 policy.load(name)
 
 
@@ -105,6 +102,7 @@ class Statistics(Params):
 
     @override
     def check(self, made: Collection[str] = ()) -> None:
-        for name, path in zip(self.curves, self.tables(), strict=True):
-            if name not in made and not path.is_file():
-                raise InputError(f"no table {path}; run the notebook that makes it first")
+        with about("curves"):
+            for name, path in zip(self.curves, self.tables(), strict=True):
+                if name not in made and not path.is_file():
+                    raise InputError(f"no table {path}; run the notebook that makes it first")

@@ -1,7 +1,8 @@
 """The base of all notebooks' parameters: strict about names and types."""
 
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -75,6 +76,15 @@ class Params(BaseModel):
         folder = project() / self.figures
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """Name the parameter in any InputError of the block."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"parameter {name!r}: {error}") from None
 
 
 def _sentence(error: Any) -> str:
