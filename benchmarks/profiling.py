@@ -97,20 +97,26 @@ def stages(data: DataSet, imitation: Imitation) -> pd.DataFrame:
 
 
 def matrix_products(job: Job) -> pd.DataFrame:
-    """Speed of large matrix products and of training, both on one thread, in GFLOP/s."""
+    """Speed of large matrix products and of training, both on one thread, in GFLOP/s.
+
+    Products in bfloat16 only where the processor has instructions for them: without, they run
+    hundreds of times slower, and nobody would.
+    """
+    names = {"matrix product, float32": torch.float32}
+    if has_bfloat16():
+        names["matrix product, bfloat16"] = torch.bfloat16
     with one_thread():
-        rows = [
-            {"work": "matrix product, float32", "gflops": _product(torch.float32)},
-            {"work": "matrix product, bfloat16", "gflops": _product(torch.bfloat16)},
-        ]
+        rows = [{"work": name, "gflops": _product(dtype)} for name, dtype in names.items()]
     started = time.perf_counter()
     fit(job)
     took = time.perf_counter() - started
     steps = job.recipe.length(len(job.labels))
     rows.append({"work": "training of a CNN", "gflops": _flops(job) * steps / took / 1e9})
     table = pd.DataFrame(rows)
-    table["share of bfloat16"] = table["gflops"] / table["gflops"][1]
-    return table.assign(bfloat16_in_hardware=has_bfloat16())
+    for name, dtype in names.items():
+        of_product = table.loc[table["work"] == name, "gflops"].item()
+        table[f"share of {str(dtype).removeprefix('torch.')}"] = table["gflops"] / of_product
+    return table
 
 
 def _product(dtype: torch.dtype, size: int = 2048, repeats: int = 8) -> float:
