@@ -6,13 +6,13 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from ialelib.plots import COLOURS, NAMES
+from ialelib.plots import NAMES, styles
 from ialelib.ranks import critical_difference, groups, mean_ranks
 
 
 def penalty_matrix(matrix: pd.DataFrame, datasets: int) -> Figure:
     """`ranks.penalty_matrix` as a heat map, its last row apart."""
-    names = [NAMES[name] for name in matrix.columns]
+    names = [NAMES.get(name, name) for name in matrix.columns]
     figure, (above, below) = plt.subplots(
         2,
         1,
@@ -37,12 +37,13 @@ def critical_differences(curves: pd.DataFrame) -> Figure:
     difference = critical_difference(len(ranks), runs)
     figure, ax = plt.subplots(figsize=(10, 0.9 + 0.42 * len(ranks)), layout="constrained")
     y = dict(zip(ranks.index, range(len(ranks)), strict=True))
+    looks = styles(curves["strategy"].unique())
     for name, rank in ranks.items():
-        ax.plot(rank, y[name], "o", color=COLOURS[str(name)], markersize=9)
+        ax.plot(rank, y[name], "o", color=looks[str(name)][0], markersize=9)
     for first, last in groups(ranks, difference):
         x = ranks[last] + 0.12
         ax.plot([x, x], [y[first], y[last]], color="0.35", linewidth=3, solid_capstyle="butt")
-    ax.set_yticks(list(y.values()), [NAMES[str(name)] for name in y])
+    ax.set_yticks(list(y.values()), [NAMES.get(str(name), str(name)) for name in y])
     ax.invert_yaxis()
     ax.set(xlabel="mean rank of AUBC (1 is best)", xlim=(1, len(ranks)))
     ax.set_xticks(np.arange(1, len(ranks) + 1))

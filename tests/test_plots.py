@@ -6,6 +6,7 @@ import pytest
 from ialelib.errors import InputError
 from ialelib.experts import EXPERTS
 from ialelib.plots import COLOURS, DASHES, NAMES, POLICY_COLOURS, learning_curves, styles
+from ialelib.rank_plots import critical_differences
 
 POLICIES = ["mine", "yours", "theirs"]
 
@@ -31,22 +32,31 @@ def test_more_policies_than_colours_are_refused() -> None:
         styles(map(str, range(len(POLICY_COLOURS) + 1)))
 
 
-def test_curves_of_policies_by_name_have_their_colours_and_seeds() -> None:
+def curves() -> pd.DataFrame:
+    """Of a policy by name and of random sampling, which it beats."""
     rows = [
-        {"dataset": d, "strategy": s, "seed": seed, "labels": n, "accuracy": 0.5 + n / 100}
+        {"dataset": d, "strategy": s, "seed": seed, "labels": n, "accuracy": good + n / 100}
         for d in ("one", "two")
-        for s in ("mine", "random")
+        for s, good in (("mine", 0.5), ("random", 0.4))
         for seed in (0, 1)
         for n in (20, 30)
     ]
-    figure = learning_curves(pd.DataFrame(rows))
-    assert [ax.get_title() for ax in figure.axes] == [
-        f"{d} (2 seeds, 95% interval)" for d in ("one", "two")
-    ]
+    return pd.DataFrame(rows)
+
+
+def test_curves_of_policies_by_name_have_their_colours_and_seeds() -> None:
+    figure = learning_curves(curves())
+    titles = [ax.get_title() for ax in figure.axes]
+    assert titles == [f"{d} (2 seeds, 95% interval)" for d in ("one", "two")]
     legend = figure.axes[0].get_legend()
     assert legend is not None
-    colours = {
-        t.get_text(): line.get_color()
-        for t, line in zip(legend.get_texts(), legend.get_lines(), strict=True)
-    }
+    lines = zip(legend.get_texts(), legend.get_lines(), strict=True)
+    colours = {text.get_text(): line.get_color() for text, line in lines}
     assert colours == {"mine": COLOURS["policy"], "Random": COLOURS["random"]}
+
+
+def test_ranks_of_policies_by_name_have_their_colours() -> None:
+    (ax,) = critical_differences(curves()).axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["mine", "Random"]
+    dots = [line.get_color() for line in ax.get_lines() if line.get_marker() == "o"]
+    assert dots == [COLOURS["policy"], COLOURS["random"]]
