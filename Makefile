@@ -3,12 +3,15 @@ PYTHON ?= python3
 PROFILE ?= quick
 ACQ ?= 10
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+WHERE ?= $(if $(SLURM),--profile profiles/slurm,--cores $(CORES))
 BIN := .venv/bin
 export PYTHONHASHSEED := 0
 
-.PHONY: help setup reproduce test bench lab format clean
+.PHONY: help setup reproduce figures gallery a21 cost test bench lab format clean
 help:
 	@echo "make reproduce   run every notebook in its quick profile on the shipped data (PROFILE=cpu|paper for more)"
+	@echo "make figures     the same without the gallery; make fig03a draws one figure of the paper, by its name"
+	@echo "make gallery     one page of all executed notebooks, into runs/PROFILE/gallery"
 	@echo "make test        lint, types, unit tests, and every notebook with outputs compared"
 	@echo "make bench       speed and memory against plain references, into benchmarks/ (45 minutes; ACQ=40 for less)"
 	@echo "make lab         open the notebooks in JupyterLab"
@@ -24,11 +27,27 @@ setup: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
+# The lock of ours ends with its holder; Snakemake's own would survive `kill -9`.
+SNAKEMAKE = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m ialelib.alone runs/.lock \
+	$(BIN)/snakemake --nolock $(WHERE) --config profile=$(PROFILE)
+
 reproduce: setup
 	$(BIN)/python -m ialelib.batch params/$(PROFILE)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/snakemake --cores $(CORES) --scheduler greedy --config profile=$(PROFILE)
-	@echo "Executed notebooks: $(CURDIR)/runs/$(PROFILE)"
-	@echo "Figures and tables: $(CURDIR)/figures/$(PROFILE)"
+	$(SNAKEMAKE) -- all
+	@echo "All on one page: $(CURDIR)/runs/$(PROFILE)/gallery/index.html"
+
+figures: setup
+	$(BIN)/python -m ialelib.batch params/$(PROFILE)
+	$(SNAKEMAKE) -- figures
+
+# In two rules, as make wants patterns by themselves.
+fig%: setup
+	$(SNAKEMAKE) figure=$@ -- figures
+a21 cost: setup
+	$(SNAKEMAKE) figure=$@ -- figures
+
+gallery: setup
+	$(BIN)/python -m ialelib.gallery $(PROFILE)
 
 test: setup
 	$(BIN)/ruff check

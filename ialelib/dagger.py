@@ -21,6 +21,7 @@ from ialelib.progress import progress
 from ialelib.recipes import recipe
 from ialelib.rollout import Rollout
 from ialelib.seeds import derive
+from ialelib.workers import end_with_parent
 
 __all__ = ["Imitation", "roll_out", "train"]
 
@@ -94,6 +95,7 @@ def _roll_out_to(
     policy: Policy | None,
     processes: int,
 ) -> None:
+    end_with_parent()
     rollouts.save(roll_out(data, imitation, episode, policy, processes), path)
 
 

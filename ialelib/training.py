@@ -16,6 +16,7 @@ from ialelib.cpu import keep_memory, one_thread
 from ialelib.errors import InputError
 from ialelib.models import Classifier, build, given_masks, to_float
 from ialelib.recipes import RECIPES, Job, Recipe, autocast, batches, number_type, recipe
+from ialelib.workers import end_with_parent
 
 __all__ = ["RECIPES", "Job", "Recipe", "correct", "fit", "fit_many", "predict", "recipe"]
 
@@ -80,6 +81,7 @@ def fit_many(jobs: Sequence[Job], processes: int = 1) -> list[Classifier]:
 
 
 def _fit_state(job: Job) -> dict[str, np.ndarray]:
+    end_with_parent()
     return {name: value.numpy() for name, value in fit(job).state_dict().items()}
 
 

@@ -11,6 +11,7 @@ from joblib import Parallel, delayed
 
 from ialelib.files import atomic
 from ialelib.progress import progress
+from ialelib.workers import end_with_parent
 
 
 def run(
@@ -36,6 +37,7 @@ def file_name(start: str, about: Mapping[str, Any]) -> str:
 
 
 def _make(path: Path, task: Callable[[], pd.DataFrame]) -> None:
+    end_with_parent()
     table = task()
     with atomic(path) as temporary:
         table.to_csv(temporary, index=False)

@@ -1,0 +1,45 @@
+"""One notebook of a batch, run by papermill.
+
+`python -m ialelib.execute NOTEBOOK PARAMS LOG OUTPUT` leaves the executed notebook at OUTPUT, whole
+or not at all. LOG follows the run cell by cell, and keeps the error of one that fails.
+"""
+
+import sys
+from pathlib import Path
+
+import nbformat
+
+from ialelib import usage
+from ialelib.alone import alone
+from ialelib.files import atomic
+
+
+def execute(notebook: Path, parameters: Path, log: Path, output: Path) -> int:
+    """Run a notebook in its own folder with the parameters in a YAML file; papermill's exit code.
+
+    The output's metadata get a field `usage`: machine, cpu_seconds and peak_mb. A run of the same
+    notebook that outlived its batch is waited for, so that never two of them write to one place.
+    """
+    command = [sys.executable, "-m", "papermill", "--log-output", "--no-progress-bar"]
+    command += ["--cwd", str(notebook.parent), "-f", str(parameters), str(notebook), str(log)]
+    with alone(log.with_suffix(".lock"), wait=True) as descriptor:
+        used = usage.run(command, pass_fds=[descriptor])
+        if used.returncode == 0:
+            _publish(log, output, used)
+    return used.returncode
+
+
+def _publish(log: Path, output: Path, used: usage.Usage) -> None:
+    executed = nbformat.read(log, as_version=4)
+    executed.metadata["usage"] = {
+        "machine": usage.processor(),
+        "cpu_seconds": round(used.cpu_seconds),
+        "peak_mb": round(used.peak_mb),
+    }
+    with atomic(output) as temporary:
+        nbformat.write(executed, temporary)
+
+
+if __name__ == "__main__":
+    notebook, parameters, log, output = map(Path, sys.argv[1:])
+    sys.exit(execute(notebook, parameters, log, output))

@@ -1,0 +1,22 @@
+"""Which params file draws a figure of the paper; the table is `figures.yaml`."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from ialelib.errors import InputError, unknown
+
+
+def stem(figure: str, table: Mapping[str, Sequence[str]], stems: Collection[str]) -> str:
+    """The params file, without its ending, that draws a figure in a profile with these `stems`.
+
+    Raises:
+        InputError: no such figure, or a profile without the params file for it.
+    """
+    if figure not in table:
+        raise unknown("figure", figure, table)
+    for candidate in table[figure]:
+        if candidate in stems:
+            return candidate
+    raise InputError(
+        f"{figure} comes from {' or '.join(table[figure])}.yaml, which this profile does not have; "
+        f"it has {', '.join(sorted(stems))}"
+    )
