@@ -25,7 +25,7 @@ import scaling
 import selection
 import torch
 from joblib import Parallel, delayed
-from run_times import processor
+from ialelib.usage import processor
 
 from ialelib import data
 from ialelib.cycle import Setting
