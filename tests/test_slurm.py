@@ -33,7 +33,7 @@ def test_the_profile_takes_snakemakes_own_executor() -> None:
 def test_each_notebook_asks_for_its_processes(small: Path) -> None:
     parameters = small / "params" / "small" / "01_toy_gaussians.yaml"
     parameters.write_text(parameters.read_text().replace("processes: 1", "processes: 16"))
-    done = make(small, "figures", "WHERE=--profile profiles/slurm --dry-run")
+    done = make(small, "figures", "WHERE=--profile profiles/slurm --dry-run --cores 64")
     assert done.returncode == 0, done.stderr
     text = done.stdout + done.stderr
     (first, second) = (job(text, name) for name in ("01_toy_gaussians", "02_policy_training"))
