@@ -1,7 +1,9 @@
 """What a command is said to use: all its processes, and no more than there are."""
 
 import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -48,3 +50,25 @@ def test_a_failed_notebook_leaves_no_result_but_a_log(
     assert execute.execute(tmp_path / "a.ipynb", tmp_path / "a.yaml", log, output) == 1
     assert log.read_text() == "log"
     assert not output.exists()
+
+
+def test_a_run_that_outlives_its_batch_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = tmp_path / "noted"
+    script = (
+        "import time\n"
+        f"def note(word):\n    with open({str(noted)!r}, 'a') as file: print(word, file=file)\n"
+        "note('begin'); time.sleep(1); note('end'); raise SystemExit(1)\n"
+    )
+    (tmp_path / "papermill.py").write_text(script)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    names = [str(tmp_path / name) for name in ("a.ipynb", "a.yaml", "log.ipynb", "output.ipynb")]
+    command = [sys.executable, "-m", "ialelib.execute", *names]
+    first = subprocess.Popen(command)
+    while not noted.exists():
+        time.sleep(0.01)
+    first.kill()
+    first.wait()
+    assert subprocess.run(command, check=False).returncode == 1
+    assert noted.read_text().split() == ["begin", "end", "begin", "end"]
