@@ -25,7 +25,6 @@ import scaling
 import selection
 import torch
 from joblib import Parallel, delayed
-from run_times import processor
 
 from ialelib import data
 from ialelib.cycle import Setting
@@ -34,6 +33,7 @@ from ialelib.data import DataSet
 from ialelib.models import Architecture
 from ialelib.recipes import RECIPES, Job
 from ialelib.training import fit_many
+from ialelib.usage import processor
 
 HERE = Path(__file__).parent
 Row = dict[str, Any]

@@ -1,4 +1,4 @@
-"""Execute every notebook in place, in its quick profile, and note how long each takes.
+"""Execute every notebook in place, in its quick profile, and note what each takes: time and memory.
 
     python benchmarks/run_times.py
 
@@ -6,47 +6,37 @@ This is how the committed outputs are made. It writes benchmarks/run_times.csv, 
 shows, so the index comes last.
 """
 
-import os
-import platform
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
+
+from ialelib import usage
 
 ROOT = Path(__file__).parent.parent
 TABLE = ROOT / "benchmarks" / "run_times.csv"
 
 
-def processor() -> str:
-    """Model name of the processor, and the number of cores."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
-
-
-def execute(notebook: Path) -> None:
+def execute(notebook: Path) -> usage.Usage:
     """Run a notebook from top to bottom and keep its outputs."""
     command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace"]
     options = ["--ExecutePreprocessor.record_timing=False", "--log-level=ERROR"]
-    subprocess.run([*command, *options, str(notebook)], check=True)
+    used = usage.run([*command, *options, str(notebook)])
+    if used.returncode:
+        sys.exit(f"{notebook.name} failed")
+    return used
 
 
 def measure(notebook: Path) -> dict[str, object]:
-    """Execute one notebook: wall clock, and processor time of all its processes, in seconds."""
-    before, started = os.times(), time.perf_counter()
-    execute(notebook)
-    after, ended = os.times(), time.perf_counter()
-    cpu = after.children_user + after.children_system
-    cpu -= before.children_user + before.children_system
+    """Execute one notebook: wall clock, processor time and memory of all its processes."""
+    used = execute(notebook)
     return {
         "notebook": notebook.stem,
         "profile": "quick",
-        "seconds": round(ended - started),
-        "cpu_seconds": round(cpu),
-        "machine": processor(),
+        "seconds": round(used.seconds),
+        "cpu_seconds": round(used.cpu_seconds),
+        "peak_mb": round(used.peak_mb),
+        "machine": usage.processor(),
     }
 
 

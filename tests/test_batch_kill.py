@@ -104,7 +104,7 @@ def test_a_killed_batch_is_finished_by_the_same_command(tmp_path: Path) -> None:
     moments = [0, rng.randint(1, EPISODES), rng.randint(EPISODES + 1, EPISODES + CYCLES - 1)]
     done: dict[Path, tuple[int, bytes]] = {}
     for wanted in moments:
-        now = kill_after(killed, wanted, delay=rng.uniform(0, 0.3))
+        now = kill_after(killed, wanted, delay=rng.uniform(0, 0.3) if wanted else rng.uniform(2, 6))
         assert len(now) < EPISODES + CYCLES, "killed too late to tell"
         done = now | done
     finish(killed)
