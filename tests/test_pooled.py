@@ -1,0 +1,228 @@
+"""The CNN's own backward pass: equal to torch's operators, and used where it should be."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from ialelib import pooled
+from ialelib.cpu import one_thread
+from ialelib.models import CNN, Architecture, build
+
+ROOT = Path(__file__).parents[1]
+SHAPES = [(28, 28), (13, 18), (32, 32, 3), (9, 8, 3), (7, 7)]
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 0.02}
+
+
+@pytest.fixture(autouse=True)
+def on_one_thread() -> Iterator[None]:
+    with one_thread():
+        yield
+
+
+def cnn(shape: tuple[int, ...] = (28, 28), channels_last: bool = True) -> CNN:
+    """In training mode, with a fixed mask of the first dropout and none of the second."""
+    model = build(Architecture("cnn", 10, shape), seed=0).train()
+    assert isinstance(model, CNN)
+    model.drop.p = 0.0
+    mask = torch.rand(5, model.drop_maps.features, generator=torch.Generator().manual_seed(2))
+    model.drop_maps.given = (mask > 0.25) / 0.75
+    return model.to(memory_format=torch.channels_last) if channels_last else model
+
+
+def images(shape: tuple[int, ...], batch: int = 5) -> Tensor:
+    size = batch, shape[2] if len(shape) == 3 else 1, *shape[:2]
+    return torch.randn(size, generator=torch.Generator().manual_seed(1))
+
+
+def plain(model: CNN, inputs: Tensor) -> Tensor:
+    """The embedding by torch's operators."""
+    maps = F.relu(F.max_pool2d(model.conv2(F.relu(model.conv1(inputs))), 2))
+    return F.relu(model.dense(model.drop_maps(maps.permute(0, 2, 3, 1).flatten(1))))
+
+
+def gradients(model: CNN, inputs: Tensor, embedding_N_D: Tensor) -> dict[str, Tensor]:
+    """Of the inputs and of every parameter, for a loss that depends on all embeddings."""
+    weights = torch.linspace(-1, 2, embedding_N_D.numel()).view_as(embedding_N_D)
+    wanted = {"inputs": inputs, **dict(model.named_parameters())}
+    wanted = {name: value for name, value in wanted.items() if not name.startswith("head")}
+    found = torch.autograd.grad((embedding_N_D.float() * weights).sum(), list(wanted.values()))
+    return dict(zip(wanted, found, strict=True))
+
+
+def assert_near(ours: Tensor, theirs: Tensor, tolerance: float) -> None:
+    assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
+    ours, theirs = ours.detach(), theirs.detach()
+    assert float(theirs.abs().max()) > 0
+    assert float((ours - theirs).norm() / theirs.norm()) < tolerance
+
+
+def assert_as_plain(model: CNN, inputs: Tensor, dtype: torch.dtype = torch.float32) -> None:
+    inputs.requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        ours, theirs = model.embed(inputs), plain(model, inputs)
+    assert "_ConvolvePool" in names(ours)
+    assert "_ConvolvePool" not in names(theirs)
+    assert_near(ours, theirs, TOLERANCE[dtype])
+    found, expected = gradients(model, inputs, ours), gradients(model, inputs, theirs)
+    for name, gradient in expected.items():
+        assert_near(found[name], gradient, TOLERANCE[dtype])
+
+
+def names(result: Tensor) -> str:
+    """The operations that led to a result."""
+    todo, found = [result.grad_fn], ""
+    while todo:
+        if (node := todo.pop()) is not None:
+            found += node.name()
+            todo += [before for before, _ in node.next_functions]
+    return found
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gradients_are_those_of_torch(shape: tuple[int, ...], channels_last: bool) -> None:
+    assert_as_plain(cnn(shape, channels_last), images(shape))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gradients_under_bfloat16(shape: tuple[int, ...]) -> None:
+    assert_as_plain(cnn(shape), images(shape), torch.bfloat16)
+
+
+def test_a_batch_of_one() -> None:
+    model = cnn()
+    model.drop_maps.given = torch.ones(1, 1)
+    assert_as_plain(model, images((28, 28), batch=1))
+
+
+def test_without_dropout() -> None:
+    model = cnn()
+    model.drop_maps.p = 0.0
+    assert_as_plain(model, images((28, 28)))
+
+
+def layer_of(weight: Tensor, bias: Tensor) -> nn.Conv2d:
+    layer = nn.Conv2d(32, 32, 2)
+    layer.load_state_dict({"weight": weight, "bias": bias})
+    return layer
+
+
+def direct(maps: Tensor, weight: Tensor, bias: Tensor, ours: bool) -> tuple[Tensor, ...]:
+    """Result of the fused operation, or of torch's, and its gradients."""
+    layer, maps = layer_of(weight, bias), maps.clone().requires_grad_()
+    if ours:
+        result = pooled.convolve_pool(maps, layer)
+    else:
+        result = F.relu(F.max_pool2d(layer(F.relu(maps)), 2)).permute(0, 2, 3, 1).flatten(1)
+    weights = torch.arange(1.0, result.numel() + 1).view_as(result)
+    return result, *torch.autograd.grad((result * weights).sum(), [maps, *layer.parameters()])
+
+
+def test_of_equal_outputs_the_first_has_the_gradient() -> None:
+    # Small whole numbers, so that there are ties of every kind and all sums are exact.
+    rng = torch.Generator().manual_seed(0)
+    maps = torch.randint(-1, 2, (4, 32, 6, 7), generator=rng).float()
+    weight = torch.zeros(32, 32, 2, 2)
+    weight[range(32), range(32), 0, 1] = 1
+    bias = torch.randint(0, 2, (32,), generator=rng).float()
+    top = F.conv2d(F.relu(maps), weight, bias)[:, :, :4, :6].unfold(2, 2, 2).unfold(3, 2, 2)
+    tied_N = (top.flatten(4) == top.flatten(4).amax(4, keepdim=True)).sum(4).flatten()
+    assert set(tied_N.tolist()) == {1, 2, 3, 4}
+    for ours, theirs in zip(
+        direct(maps, weight, bias, True), direct(maps, weight, bias, False), strict=True
+    ):
+        assert torch.equal(ours, theirs)
+
+
+def test_nothing_above_zero_has_no_gradient() -> None:
+    maps, weight = torch.ones(2, 32, 5, 5), torch.ones(32, 32, 2, 2)
+    for value in direct(maps, weight, torch.full((32,), -1000.0), True):
+        assert int(value.count_nonzero()) == 0
+
+
+def test_a_gradient_of_zero_everywhere() -> None:
+    model, inputs = cnn(), images((28, 28)).requires_grad_()
+    (model.embed(inputs) * 0).sum().backward()
+    for value in (inputs, *model.conv1.parameters(), *model.conv2.parameters()):
+        assert value.grad is not None
+        assert int(value.grad.count_nonzero()) == 0
+
+
+def test_numbers_that_are_none_show() -> None:
+    maps = torch.full((1, 32, 5, 5), torch.nan)
+    result = pooled.convolve_pool(maps, layer_of(torch.ones(32, 32, 2, 2), torch.zeros(32)))
+    assert bool(result.isnan().all())
+
+
+def test_the_same_bit_for_bit() -> None:
+    model, inputs = cnn(), images((28, 28)).requires_grad_()
+    first = gradients(model, inputs, model.embed(inputs))
+    again = gradients(model, inputs, model.embed(inputs))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+# Where it is used
+
+
+def test_evaluation_and_prediction_use_the_operators_of_torch() -> None:
+    model, inputs = cnn(), images((28, 28))
+    assert "_ConvolvePool" in names(model.embed(inputs))
+    assert "_ConvolvePool" not in names(model.eval().embed(inputs))
+
+
+def test_without_gradients_and_in_other_numbers_torch_computes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pooled, "convolve_pool", None)
+    model, inputs = cnn(), images((28, 28))
+    with torch.no_grad():
+        assert model.embed(inputs).shape == (5, 128)
+    assert model.double().embed(inputs.double()).dtype == torch.float64
+
+
+def test_a_stack_uses_the_operators_of_torch() -> None:
+    models, inputs = [cnn(), cnn()], images((28, 28))
+    parameters, buffers = stack_module_state(list(models))
+
+    def embedding(parameters: dict[str, Tensor], buffers: dict[str, Tensor]) -> Tensor:
+        return functional_call(models[0], (parameters, buffers), (inputs,))[1]
+
+    stacked = vmap(embedding)(parameters, buffers)
+    assert "_ConvolvePool" not in names(stacked)
+    torch.testing.assert_close(stacked[1], models[1].embed(inputs), rtol=1e-4, atol=1e-5)
+
+
+SCRIPT = """
+import sys, torch
+from ialelib.models import Architecture, build
+model, inputs = build(Architecture("cnn", 10, (28, 28)), 0), torch.zeros(2, 1, 28, 28)
+model.eval()(inputs)
+assert "numba" not in sys.modules, "prediction needs no compiler"
+model.train()(inputs)[0].sum().backward()
+from ialelib import pooled
+print(*(sum(f.stats.cache_hits.values()) for f in (pooled.pool, pooled.backward)))
+"""
+
+
+def test_kernels_are_compiled_once_for_all_processes(tmp_path: Path) -> None:
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", SCRIPT],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        for _ in range(2)
+    ]
+    assert runs == [["0", "0"], ["1", "1"]]
