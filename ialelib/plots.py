@@ -149,6 +149,7 @@ def aubc_gains(curves: pd.DataFrame, reference: str = "random") -> Figure:
         ax.axvline(0, color="0.6", linewidth=1)
         ax.set(title=dataset, xlabel=f"AUBC minus {NAMES.get(reference, reference)}'s", ylabel="")
         ax.set_yticks(range(len(order)), [NAMES.get(name, name) for name in order])
+        ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
         sns.despine(ax=ax)
     return figure
 
