@@ -94,31 +94,35 @@ def learning_curves(curves: pd.DataFrame) -> Figure:
     )
     looks = styles(curves["strategy"].unique())
     for ax, dataset in zip(axes[0], datasets, strict=True):
-        part = curves[curves["dataset"] == dataset]
-        sns.lineplot(
-            part,
-            x="labels",
-            y="accuracy",
-            hue="strategy",
-            style="strategy",
-            hue_order=list(looks),
-            style_order=list(looks),
-            palette={name: colour for name, (colour, _) in looks.items()},
-            dashes={name: dashes for name, (_, dashes) in looks.items()},
-            errorbar=("ci", 95),
-            n_boot=500,
-            seed=0,
-            err_kws={"alpha": 0.12, "linewidth": 0},
-            ax=ax,
-        )
-        ax.set(
-            title=f"{dataset} ({part['seed'].nunique()} seeds, 95% interval)",
-            xlabel="labelled samples",
-            ylabel="test accuracy",
-        )
-        _name_legend(ax)
-        sns.despine(ax=ax)
+        curve_panel(ax, curves[curves["dataset"] == dataset], looks)
     return figure
+
+
+def curve_panel(ax: Axes, curves: pd.DataFrame, looks: dict[str, tuple[str, Any]]) -> None:
+    """The learning curves of one data set, with a legend; `looks` are `styles`."""
+    sns.lineplot(
+        curves,
+        x="labels",
+        y="accuracy",
+        hue="strategy",
+        style="strategy",
+        hue_order=list(looks),
+        style_order=list(looks),
+        palette={name: colour for name, (colour, _) in looks.items()},
+        dashes={name: dashes for name, (_, dashes) in looks.items()},
+        errorbar=("ci", 95),
+        n_boot=500,
+        seed=0,
+        err_kws={"alpha": 0.12, "linewidth": 0},
+        ax=ax,
+    )
+    ax.set(
+        title=f"{curves['dataset'].iloc[0]} ({curves['seed'].nunique()} seeds, 95% interval)",
+        xlabel="labelled samples",
+        ylabel="test accuracy",
+    )
+    _name_legend(ax)
+    sns.despine(ax=ax)
 
 
 def aubc_gains(curves: pd.DataFrame, reference: str = "random") -> Figure:
@@ -145,6 +149,7 @@ def aubc_gains(curves: pd.DataFrame, reference: str = "random") -> Figure:
         ax.axvline(0, color="0.6", linewidth=1)
         ax.set(title=dataset, xlabel=f"AUBC minus {NAMES.get(reference, reference)}'s", ylabel="")
         ax.set_yticks(range(len(order)), [NAMES.get(name, name) for name in order])
+        ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
         sns.despine(ax=ax)
     return figure
 

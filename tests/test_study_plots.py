@@ -1,0 +1,64 @@
+"""What the figures of 05 to 07 and 13 show, read back from their panels."""
+
+from collections.abc import Iterator
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import PathCollection
+
+from ialelib import study_plots
+from ialelib.episode import Imitation
+from ialelib.metrics import median_filtered
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def curves() -> pd.DataFrame:
+    """Two seeds of two strategies on two data sets, each with a peak that a median removes."""
+    peak = {20: 0.2, 30: 0.9, 40: 0.4, 50: 0.5, 60: 0.6}
+    rows = [
+        {"dataset": data, "strategy": name, "seed": seed, "labels": labels, "accuracy": value}
+        for data in ("mnist", "fmnist")
+        for name in ("mnist-cnn", "random")
+        for seed in (0, 1)
+        for labels, value in peak.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_raw_and_filtered_curves_lie_side_by_side(curves: pd.DataFrame) -> None:
+    axes = study_plots.filtered_curves(curves, 3).axes
+    assert [ax.get_title().split()[0] for ax in axes] == ["mnist", "mnist", "fmnist", "fmnist"]
+    one = curves[(curves["seed"] == 0) & (curves["strategy"] == "random")].head(5)
+    for ax, expected in zip(axes, [one, median_filtered(one, 3)] * 2, strict=True):
+        drawn = ax.get_lines()[0].get_ydata()
+        np.testing.assert_allclose(np.asarray(drawn, float), expected["accuracy"])
+    assert [ax.get_legend() is None for ax in axes] == [False, True, False, True]
+
+
+def test_a_window_of_one_shows_the_curves_once(curves: pd.DataFrame) -> None:
+    assert len(study_plots.filtered_curves(curves, 1).axes) == 2
+
+
+def test_the_enlarged_segment_holds_the_second_half_and_nothing_else(curves: pd.DataFrame) -> None:
+    enlarged = study_plots.filtered_curves(curves, 3, enlarge=True).axes[2]
+    assert enlarged.get_xlim() == (40, 60)
+    low, high = enlarged.get_ylim()
+    assert 0.45 < low < 0.5 < 0.55 < high < 0.6  # the medians of the late three are 0.5 to 0.55
+
+
+def test_schedules_draw_what_algorithm_1_would_toss() -> None:
+    decay = Imitation(p="decay", episodes=2)
+    (ax,) = study_plots.schedules({"fixed": Imitation(episodes=2), "falling": decay}, 4).axes
+    fixed, falling = (np.asarray(line.get_ydata(), float) for line in ax.get_lines())
+    np.testing.assert_allclose(fixed, [1, 0.5, 0.5, 0.5])
+    np.testing.assert_allclose(falling, [1, 0.9**2, 0.9**3, 0.9**4])
+    dots = [drawn for drawn in ax.collections if isinstance(drawn, PathCollection)]
+    assert [list(drawn.get_sizes()) for drawn in dots] == [[50, 50, 8, 8]] * 2
