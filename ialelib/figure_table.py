@@ -8,15 +8,18 @@ from ialelib.errors import InputError, unknown
 def stem(figure: str, table: Mapping[str, Sequence[str]], stems: Collection[str]) -> str:
     """The params file, without its ending, that draws a figure in a profile with these `stems`.
 
+    A panel of a figure that stands in the table as a whole, such as fig12a, is drawn with it.
+
     Raises:
         InputError: no such figure, or a profile without the params file for it.
     """
-    if figure not in table:
+    name = figure if figure in table else figure.rstrip("abcdefgh")
+    if name not in table:
         raise unknown("figure", figure, table)
-    for candidate in table[figure]:
+    for candidate in table[name]:
         if candidate in stems:
             return candidate
     raise InputError(
-        f"{figure} comes from {' or '.join(table[figure])}.yaml, which this profile does not have; "
+        f"{figure} comes from {' or '.join(table[name])}.yaml, which this profile does not have; "
         f"it has {', '.join(sorted(stems))}"
     )

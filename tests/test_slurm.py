@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_batch import make, ran, small
+from test_batch import STEMS, make, ran, small
 
 PROJECT = Path(__file__).parent.parent
 ONE_NODE = PROJECT / "tests" / "slurm_one_node.sh"
@@ -56,10 +56,13 @@ def test_a_batch_runs_on_a_real_cluster_of_one_node(small: Path) -> None:
     subprocess.run([ONE_NODE, "start", cluster], check=True, timeout=120)
     try:
         where = "WHERE=--profile profiles/slurm --slurm-status-command squeue"
+        where += " --slurm-init-seconds-before-status-checks 5"
         path = f"PATH={Path(sys.executable).parent}:{os.environ['PATH']}"
         names = ran(small, "reproduce", where, path)
         assert len(names) == 7
         assert names[-1] == "gallery"
-        assert list((small / ".snakemake" / "slurm_logs").iterdir())
+        command = ["squeue", "--states=completed", "--noheader", "--format=%C"]
+        jobs = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert jobs.stdout.split() == ["1"] * len(STEMS)
     finally:
         subprocess.run([ONE_NODE, "stop", cluster], check=True)
