@@ -11,7 +11,7 @@ import yaml
 
 from ialelib.errors import InputError, unknown
 from ialelib.params import Overlap, PolicyTraining, ToyGaussians, TransferDatasets
-from ialelib.params_studies import Compared, Statistics, TrainingCost
+from ialelib.params_studies import AlilTraining, Compared, RunTime, Sizes, Statistics, TrainingCost
 from ialelib.strict import Params
 
 NOTEBOOKS: dict[str, type[Params]] = {
@@ -23,9 +23,12 @@ NOTEBOOKS: dict[str, type[Params]] = {
     "06_larger_images": Compared,
     "07_class_count": Compared,
     "08_ablation_experts": Compared,
+    "09_ablation_sizes": Sizes,
     "11_training_cost": TrainingCost,
     "12_statistics": Statistics,
     "13_exploration": Compared,
+    "14_run_time": RunTime,
+    "15_alil": AlilTraining,
 }
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from typing_extensions import override
 
-from ialelib import cycle, data, policy
+from ialelib import alil, cycle, data, policy
 from ialelib.cycle import Setting
 from ialelib.dagger import Imitation
 from ialelib.errors import unknown
@@ -126,11 +126,15 @@ class TransferDatasets(Cycles):
 
     datasets: list[str]
     policy: str
+    alil: str | None
+    """The policy of the baseline ALIL; none leaves it out."""
 
     @override
     def check(self, made: Collection[str] = ()) -> None:
         super().check(made)
         can_transfer(self.policy, self.datasets, self.setting(), made)
+        if self.alil:
+            can_transfer(self.alil, self.datasets, alil.one_at_a_time(self.setting()), made)
 
 
 class Overlap(Paired):
