@@ -8,13 +8,13 @@ from typing import Literal
 from typing_extensions import override
 
 from ialelib import alil, data, policy
+from ialelib.by_size import Size
 from ialelib.cycle import Setting
 from ialelib.episode import Imitation
 from ialelib.errors import InputError, unknown
 from ialelib.experts import EXPERTS
 from ialelib.params import Cycles, can_transfer, known
 from ialelib.recipes import RECIPES, Recipe
-from ialelib.sizes import Size
 from ialelib.strict import Params, project
 
 
@@ -115,9 +115,7 @@ class RunTime(Cycles):
     def check(self, made: Collection[str] = ()) -> None:
         super().check(made)
         if self.processes != 1:
-            raise InputError(
-                f"times are taken in one process, so processes is 1, not {self.processes}"
-            )
+            raise InputError("times are taken one after the other: processes must be 1")
         if not {"random", "policy"} <= set(self.strategies):
             raise InputError("strategies must have random and policy among them")
         can_transfer(self.policy, [self.dataset], self.setting(), made)

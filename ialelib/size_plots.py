@@ -46,7 +46,7 @@ def learning_curves(curves: pd.DataFrame, acq: int, n: int) -> Figure:
 def gains(table: pd.DataFrame, n: int) -> Figure:
     """Gain in AUBC over random sampling at each size: every seed a dot, the mean with 95%.
 
-    `table` is `sizes.aubc`'s; `n` the sub-pool that the policy was trained with.
+    `table` is `by_size.aubc`'s; `n` the sub-pool that the policy was trained with.
     """
     policy = table[table["strategy"] == "policy"].sort_values(["acq", "n"])
     pairs = zip(policy["acq"], policy["n"], strict=True)
@@ -58,7 +58,7 @@ def gains(table: pd.DataFrame, n: int) -> Figure:
     sns.pointplot(named, marker="|", markersize=14, linestyle="none", seed=0, **shared)
     ax.axvline(0, color="0.6", linewidth=1)
     ax.set(
-        title=f"the policy ({_seeds(policy)}, 95% intervals)",
+        title=f"the policy ({_seeds(policy)}, 95% bootstrap intervals)",
         xlabel="AUBC minus random sampling's at the same acq",
         ylabel="",
     )
@@ -103,4 +103,4 @@ def _name(acq: int, n: int, usual: int) -> str:
 def _seeds(part: pd.DataFrame) -> str:
     counts = part.groupby(["strategy", "acq", "n"])["seed"].nunique()
     low, high = counts.min(), counts.max()
-    return f"{high} seed{'s' * (high > 1)}" if low == high else f"{low} to {high} seeds"
+    return f"{low} to {high} seeds" if low < high else "1 seed" if high == 1 else f"{high} seeds"

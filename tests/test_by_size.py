@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from toys import TOY, policy, untimed
 
-from ialelib import cycle, sizes
+from ialelib import by_size, cycle
+from ialelib.by_size import Size
 from ialelib.data import DataSet
 from ialelib.errors import InputError
-from ialelib.sizes import Size
 
 PLAN = [
     Size(10, 30, ["policy", "random"], [0, 1]),
@@ -21,7 +21,7 @@ PLAN = [
 
 
 def curves(toy: DataSet, folder: Path, plan: list[Size] = PLAN) -> pd.DataFrame:
-    return sizes.run(toy, TOY, plan, folder, {"policy": policy(1)})
+    return by_size.run(toy, TOY, plan, folder, {"policy": policy(1)})
 
 
 def test_every_size_is_the_cycle_of_that_size(toy: DataSet, tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ TINY = pd.DataFrame(
 
 
 def test_areas_and_gains_at_unlike_steps() -> None:
-    table = sizes.aubc(TINY)
+    table = by_size.aubc(TINY)
     found = table.set_index(["strategy", "acq", "seed"])
     assert found["aubc"].to_dict() == pytest.approx(
         {
@@ -80,7 +80,7 @@ def test_areas_and_gains_at_unlike_steps() -> None:
 
 
 def test_means_over_seeds_have_their_margins() -> None:
-    means = sizes.summary(sizes.aubc(TINY))
+    means = by_size.summary(by_size.aubc(TINY))
     assert means["strategy"].tolist() == ["policy", "random", "random"]
     assert means["seeds"].tolist() == [2, 1, 2]
     assert means["gain"].tolist() == pytest.approx([0.15, 0, 0])
@@ -97,4 +97,4 @@ def test_means_over_seeds_have_their_margins() -> None:
 )
 def test_curves_that_do_not_compare_are_refused(kept: pd.Series, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        sizes.aubc(TINY[kept])
+        by_size.aubc(TINY[kept])
