@@ -26,7 +26,7 @@ def costs(strategies: pd.DataFrame, methods: pd.DataFrame) -> Figure:
     ):
         bars = ax.bar(methods["method"], methods[column], width=0.5, color=_colours(methods))
         ax.bar_label(bars, fmt="%.2f")
-        ax.set(title="policy training", ylabel=name)
+        ax.set(title="one episode of policy training", ylabel=name)
         ax.margins(y=0.12)
     sns.despine(figure)
     return figure
@@ -43,7 +43,7 @@ def _acquisitions(ax: Axes, table: pd.DataFrame) -> None:
     ax.barh(names, train, color=TRAINING, label=PARTS["train_seconds"])
     ax.barh(names, query, left=train, color=colours, label=f"{PARTS['query_seconds']} (coloured)")
     ax.set(title="one acquisition", xlabel="seconds (median)")
-    ax.legend(loc="lower right")
+    ax.legend(loc="upper right")
 
 
 def _colours(methods: pd.DataFrame) -> list[str]:
