@@ -44,7 +44,7 @@ def read(stem):
     """Names of policies and paths of tables that a params file asks for."""
     found = values(stem)
     lists = [found.get(name, []) for name in ("policies", "compared", "curves")]
-    return {found.get("policy"), *sum(lists, [])} - {None}
+    return {found.get("policy"), found.get("alil"), *sum(lists, [])} - {None}
 
 
 def made(stem):

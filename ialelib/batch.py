@@ -11,7 +11,7 @@ import yaml
 
 from ialelib.errors import InputError, unknown
 from ialelib.params import Overlap, PolicyTraining, ToyGaussians, TransferDatasets
-from ialelib.params_studies import Compared, Statistics, TrainingCost
+from ialelib.params_studies import AlilTraining, Compared, RunTime, Sizes, Statistics, TrainingCost
 from ialelib.strict import Params
 
 NOTEBOOKS: dict[str, type[Params]] = {
@@ -23,15 +23,18 @@ NOTEBOOKS: dict[str, type[Params]] = {
     "06_larger_images": Compared,
     "07_class_count": Compared,
     "08_ablation_experts": Compared,
+    "09_ablation_sizes": Sizes,
     "11_training_cost": TrainingCost,
     "12_statistics": Statistics,
     "13_exploration": Compared,
+    "14_run_time": RunTime,
+    "15_alil": AlilTraining,
 }
 
 
 def read(path: Path, made: Collection[str] = ()) -> Params:
     """The parameters in a file, `NOTEBOOK.yaml` or `NOTEBOOK-VARIANT.yaml`; `made` is what
-    earlier files of the batch make (`Params.makes`).
+    other files of the batch make (`Params.makes`).
 
     Raises:
         InputError: no such notebook, not YAML, or a wrong parameter; the message names the file.
@@ -49,19 +52,26 @@ def read(path: Path, made: Collection[str] = ()) -> Params:
 
 
 def main(arguments: list[str]) -> int:
-    """Check the YAML files in the folders given, in order; 0 if all are good."""
-    paths = [path for folder in arguments for path in sorted(Path(folder).glob("*.yaml"))]
-    if not paths:
+    """Check the YAML files in the folders given; 0 if all are good.
+
+    A file may need what a later one makes: Snakemake, too, runs them in the order of their needs.
+    """
+    waiting = [path for folder in arguments for path in sorted(Path(folder).glob("*.yaml"))]
+    if not waiting:
         print(f"no params files in {', '.join(arguments) or 'nothing'}", file=sys.stderr)
         return 2
     made: set[str] = set()
-    for path in paths:
-        try:
-            found = read(path, made)
-            made |= found.makes(path.stem.split("-")[0])
-        except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
+    while waiting:
+        failed: dict[Path, InputError] = {}
+        for path in waiting:
+            try:
+                made |= read(path, made).makes(path.stem.split("-")[0])
+            except InputError as error:
+                failed[path] = error
+        if len(failed) == len(waiting):
+            print(*(f"error: {error}" for error in failed.values()), sep="\n", file=sys.stderr)
             return 2
+        waiting = list(failed)
     return 0
 
 

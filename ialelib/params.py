@@ -5,7 +5,7 @@ from typing import Literal
 
 from typing_extensions import override
 
-from ialelib import cycle, data, policy
+from ialelib import alil, cycle, data, policy
 from ialelib.cycle import Setting
 from ialelib.dagger import Imitation
 from ialelib.errors import unknown
@@ -128,11 +128,16 @@ class TransferDatasets(Cycles):
 
     datasets: list[str]
     policy: str
+    alil: str | None
+    """The policy of the baseline ALIL; none leaves it out."""
 
     @override
     def check(self, made: Collection[str] = ()) -> None:
         super().check(made)
         can_transfer("policy", [self.policy], self.datasets, self.setting(), made)
+        if self.alil:
+            single = alil.one_at_a_time(self.setting())
+            can_transfer("alil", [self.alil], self.datasets, single, made)
 
 
 class Overlap(Paired):

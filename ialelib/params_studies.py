@@ -3,11 +3,14 @@
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from typing_extensions import override
 
-from ialelib import data, policy
+from ialelib import alil, data, policy
+from ialelib.by_size import Size
 from ialelib.cycle import Setting
+from ialelib.episode import Imitation
 from ialelib.errors import InputError
 from ialelib.experts import EXPERTS
 from ialelib.params import Cycles, among, can_transfer
@@ -35,6 +38,88 @@ class Compared(Cycles):
             raise InputError(f"median must be an odd number of acquisitions, not {self.median}")
         among("strategies", self.strategies, "strategy", EXPERTS)
         can_transfer("policies", self.policies, self.datasets, self.setting(), made)
+
+
+class Sizes(Cycles):
+    """Parameters of 09_ablation_sizes; `acq` and `n` are those that the policy was trained with."""
+
+    dataset: str
+    policy: str
+    sizes: list[list[int]]
+    """Pairs of acq and n that the policy runs with; random sampling runs once for each acq."""
+    few_below: int
+    few_seeds: list[int]
+    """Instead of `seeds` for acq below `few_below`: small steps mean many classifiers."""
+    baseline_sizes: list[list[int]]
+    """Those of `sizes` at which `strategies` run, too, with `baseline_seeds`."""
+    baseline_seeds: list[int]
+
+    def plan(self) -> list[Size]:
+        """Everything that runs."""
+        planned, seen = [], set()
+        for acq, n in self.sizes:
+            names = ["policy"] if acq in seen else ["policy", "random"]
+            seen.add(acq)
+            planned.append(Size(acq, n, names, self.seeds_at(acq)))
+        others = [name for name in self.strategies if name not in ("policy", "random")]
+        return planned + [Size(a, n, others, self.baseline_seeds) for a, n in self.baseline_sizes]
+
+    def seeds_at(self, acq: int) -> list[int]:
+        """The seeds of the policy and of random sampling at an acquisition size."""
+        return self.few_seeds if acq < self.few_below else self.seeds
+
+    @override
+    def check(self, made: Collection[str] = ()) -> None:
+        super().check(made)
+        pairs = [tuple(pair) for pair in self.sizes]
+        if not pairs or any(len(pair) != 2 for pair in pairs) or len(set(pairs)) < len(pairs):
+            raise InputError("sizes must be different pairs of acq and n, and one at least")
+        if self.acq not in {pair[0] for pair in pairs}:
+            raise InputError(f"sizes must have the policy's own acq of {self.acq} among them")
+        for pair in self.baseline_sizes:
+            if tuple(pair) not in pairs:
+                raise InputError(f"baseline_sizes has {pair}, which is not among the sizes")
+            if not set(self.baseline_seeds) <= set(self.seeds_at(pair[0])):
+                raise InputError("baseline_seeds must be among the seeds of the policy")
+        for size in self.plan():
+            can_transfer(
+                "policy", [self.policy], [self.dataset], size.setting(self.setting()), made
+            )
+
+
+class RunTime(Cycles):
+    """Parameters of 14_run_time."""
+
+    dataset: str
+    policy: str
+    experts: list[str]
+    training_budget: int
+    """Labels at the end of the policy-training episodes that are timed."""
+    episodes: int
+    validation: int
+    ranking: Literal["scratch", "warm"]
+
+    def imitations(self) -> dict[str, Imitation]:
+        """Algorithm 1 as IALE and as ALIL run it, up to the same number of labels."""
+        shared = replace(self.setting(), budget=self.training_budget)
+        experts, ranking = tuple(self.experts), self.ranking
+        return {
+            "IALE": Imitation(
+                shared, experts, self.episodes, validation=self.validation, ranking=ranking
+            ),
+            "ALIL": alil.imitation(shared, self.episodes, self.validation, ranking=ranking),
+        }
+
+    @override
+    def check(self, made: Collection[str] = ()) -> None:
+        super().check(made)
+        if self.processes != 1:
+            raise InputError("times are taken one after the other: processes must be 1")
+        if not {"random", "policy"} <= set(self.strategies):
+            raise InputError("strategies must have random and policy among them")
+        can_transfer("policy", [self.policy], [self.dataset], self.setting(), made)
+        for imitation in self.imitations().values():
+            imitation.check(data.load(self.dataset))
 
 
 class TrainingCost(Params):
@@ -106,3 +191,33 @@ class Statistics(Params):
             for name, path in zip(self.curves, self.tables(), strict=True):
                 if name not in made and not path.is_file():
                     raise InputError(f"no table {path}; run the notebook that makes it first")
+
+
+class AlilTraining(Cycles):
+    """Parameters of 15_alil.
+
+    `acq` and `n` are those of the strategies that ALIL is compared with; its own are 1 and 10.
+    """
+
+    dataset: str
+    episodes: int
+    validation: int
+    ranking: Literal["scratch", "warm"]
+    seed: int
+    save_policy: str | None
+
+    @override
+    def makes(self, notebook: str) -> set[str]:
+        return super().makes(notebook) | ({self.save_policy} if self.save_policy else set())
+
+    def imitation(self) -> Imitation:
+        """Algorithm 1 as ALIL runs it."""
+        return alil.imitation(
+            self.setting(), self.episodes, self.validation, ranking=self.ranking, seed=self.seed
+        )
+
+    @override
+    def check(self, made: Collection[str] = ()) -> None:
+        super().check(made)
+        among("dataset", [self.dataset], "data set", data.available())
+        self.imitation().check(data.load(self.dataset))

@@ -21,14 +21,15 @@ PRIVATE = ("runs", "figures", "processes")
 """Parameters that change where and how fast a notebook runs, but not what it finds."""
 
 
-def publish(table: pd.DataFrame, settings: Params, stem: str) -> None:
+def publish(table: pd.DataFrame, settings: Params, stem: str, timings: bool = False) -> None:
     """Write a result table as STEM.csv into the figures' folder, with its provenance.
 
-    Columns of seconds are left out: they differ from run to run, and all else does not
-    (14_run_time has those that are meant to be compared). Added are profile, params (a digest),
+    Columns of seconds are left out unless `timings` are what the table is about (14_run_time):
+    they differ from run to run, and all else does not. Added are profile, params (a digest),
     commit ("+" where files had changed since), machine and versions.
     """
-    lasting = table.drop(columns=[name for name in table if str(name).endswith("seconds")])
+    passing = [] if timings else [name for name in table if str(name).endswith("seconds")]
+    lasting = table.drop(columns=passing)
     with atomic(settings.figures_folder() / f"{stem}.csv") as temporary:
         lasting.assign(**about(settings)).to_csv(temporary, index=False)
 

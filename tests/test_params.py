@@ -29,6 +29,7 @@ CYCLES: dict[str, Any] = {name: TOY[name] for name in COMMON} | {
     "recipe": "fast",
     "strategies": ["random", "policy"],
 }
+TRANSFER = CYCLES | {"datasets": ["mnist-10k"], "policy": "mnist-cnn", "alil": None}
 TRAINING: dict[str, Any] = CYCLES | {
     "dataset": "mnist-10k",
     "experts": ["entropy", "coreset"],
@@ -131,13 +132,19 @@ def test_parameters_become_those_of_algorithm_1() -> None:
 
 
 def test_a_transfer_needs_its_policy(tmp_path: Path) -> None:
-    values = CYCLES | {"datasets": ["mnist-10k"], "policy": str(tmp_path / "none.safetensors")}
+    values = TRANSFER | {"policy": str(tmp_path / "none.safetensors")}
     with pytest.raises(InputError, match=r"no policy file at .*none\.safetensors"):
         TransferDatasets.of(values)
 
 
+def test_alil_needs_its_policy_unless_it_is_left_out(tmp_path: Path) -> None:
+    assert TransferDatasets.of(TRANSFER).alil is None
+    with pytest.raises(InputError, match=r"no policy file at .*none\.safetensors"):
+        TransferDatasets.of(TRANSFER | {"alil": str(tmp_path / "none.safetensors")})
+
+
 def test_a_transfer_may_use_a_policy_that_the_same_batch_trains() -> None:
-    values = CYCLES | {"datasets": ["mnist-10k"], "policy": "runs/new.safetensors"}
+    values = TRANSFER | {"policy": "runs/new.safetensors"}
     found = TransferDatasets.checked(values, made={"runs/new.safetensors"})
     assert found.policy == "runs/new.safetensors"
 

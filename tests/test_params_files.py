@@ -13,6 +13,7 @@ from ialelib import data, policy
 from ialelib.batch import NOTEBOOKS, main, read
 from ialelib.errors import InputError
 from ialelib.params import ToyGaussians
+from ialelib.params_studies import AlilTraining
 
 PROJECT = Path(__file__).parent.parent
 SHIPPED = [str(path.relative_to(PROJECT)) for path in sorted(PROJECT.glob("params/*/*.yaml"))]
@@ -61,9 +62,32 @@ def test_main_passes_good_files(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_main_knows_what_an_earlier_file_trains(tmp_path: Path) -> None:
     made = str(tmp_path / "new.safetensors")
     write(tmp_path, yaml.safe_dump(TRAINING | {"save_policy": made}), "02_policy_training.yaml")
-    transfer = yaml.safe_dump(CYCLES | {"datasets": ["mnist-10k"], "policy": made})
+    values = CYCLES | {"datasets": ["mnist-10k"], "policy": made, "alil": None}
+    transfer = yaml.safe_dump(values)
     write(tmp_path, transfer, "03_transfer_datasets.yaml")
     assert main([str(tmp_path)]) == 0
+
+
+def test_main_knows_what_a_later_file_trains(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = str(tmp_path / "new.safetensors")
+    transfer = CYCLES | {"datasets": ["mnist-10k"], "policy": "mnist-cnn", "alil": made}
+    write(tmp_path, yaml.safe_dump(transfer), "03_transfer_datasets.yaml")
+    assert main([str(tmp_path)]) == 2
+    assert f"no policy file at {made}" in capsys.readouterr().err
+    training = {name: TRAINING[name] for name in AlilTraining.model_fields} | {"save_policy": made}
+    write(tmp_path, yaml.safe_dump(training), "15_alil.yaml")
+    assert main([str(tmp_path)]) == 0
+
+
+def test_main_names_every_bad_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, yaml.safe_dump(TOY))
+    for name in ("01_toy_gaussians-a.yaml", "01_toy_gaussians-b.yaml"):
+        write(tmp_path, "", name)
+    assert main([str(tmp_path)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[1].strip()[-6:] for line in lines] == ["a.yaml", "b.yaml"]
 
 
 def test_main_knows_which_table_an_earlier_file_makes(
@@ -100,7 +124,12 @@ def lacking(values: dict[str, Any], made: set[str]) -> list[str]:
     names = {values.get("dataset"), values.get("ranking_dataset"), *values.get("datasets", [])}
     stems = {path.stem for where in (data.folder(), data.SAMPLES) for path in where.glob("*.npz")}
     shipped = {path.stem for where in policy.SHIPPED for path in where.glob("*.safetensors")}
-    needed = {values.get("policy"), *values.get("policies", [])} - {None} - made - shipped
+    needed = (
+        {values.get("policy"), values.get("alil"), *values.get("policies", [])}
+        - {None}
+        - made
+        - shipped
+    )
     return [n for n in names - {None} if not {n, n.removesuffix("-10k")} & stems] + sorted(needed)
 
 

@@ -29,6 +29,11 @@ def test_a_table_is_published_whole_but_for_its_seconds(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [tmp_path / "curves.csv"]
 
 
+def test_seconds_that_a_table_is_about_are_kept(tmp_path: Path) -> None:
+    publish(CURVES.assign(seconds=0.1 + 0.2), settings(figures=str(tmp_path)), "t", timings=True)
+    assert list(units.read(tmp_path / "t.csv")["seconds"]) == [0.1 + 0.2] * 2
+
+
 def test_digest_follows_what_is_found_and_not_where() -> None:
     digest = about(settings())["params"]
     assert about(settings(seeds=[5]))["params"] != digest
