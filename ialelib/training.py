@@ -95,13 +95,15 @@ def predict(
     dropout is active, as MC-Dropout needs it.
     """
     recipe, where = recipe or Recipe(steps=1), model.head.weight.device.type
-    parts = []
+    # In one tensor each: small results of every batch, left between the large ones of the next,
+    # would keep hundreds of megabytes from being used again.
+    logits_N_C = torch.empty(len(inputs), model.head.out_features)
+    embedding_N_D = torch.empty(len(inputs), model.head.in_features)
     with one_thread(), autocast(recipe, where):
-        for start in range(0, max(1, len(inputs)), batch):
-            piece = torch.tensor(inputs[start : start + batch]).to(where)
-            logits, embedding = model(to_float(piece))
-            parts.append((logits.float().cpu(), embedding.float().cpu()))
-    logits_N_C, embedding_N_D = (torch.cat(part) for part in zip(*parts, strict=True))
+        for start in range(0, len(inputs), batch):
+            rows = slice(start, start + batch)
+            logits, embedding = model(to_float(torch.tensor(inputs[rows]).to(where)))
+            logits_N_C[rows], embedding_N_D[rows] = logits, embedding
     return logits_N_C, embedding_N_D
 
 
