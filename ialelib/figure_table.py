@@ -13,7 +13,7 @@ def stem(figure: str, table: Mapping[str, Sequence[str]], stems: Collection[str]
     Raises:
         InputError: no such figure, or a profile without the params file for it.
     """
-    name = figure if figure in table else figure.rstrip("abcdefgh")
+    name = figure if figure in table else figure.rstrip("abcdefghi")
     if name not in table:
         raise unknown("figure", figure, table)
     for candidate in table[name]:

@@ -186,7 +186,7 @@ def test_the_first_params_file_of_a_figure_that_is_there_counts() -> None:
     table = {"fig03c": ["03-kmnist", "03"]}
     assert figure_table.stem("fig03c", table, ["03", "03-kmnist"]) == "03-kmnist"
     assert figure_table.stem("fig03c", table, ["03"]) == "03"
-    assert figure_table.stem("fig12b", {"fig12": ["05"]}, ["05"]) == "05"
+    assert figure_table.stem("fig12i", {"fig12": ["05"]}, ["05"]) == "05"
     with pytest.raises(InputError, match="unknown figure 'fig03b'"):
         figure_table.stem("fig03b", table, ["03"])
     with pytest.raises(InputError, match="03-kmnist or 03"):
