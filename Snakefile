@@ -16,7 +16,7 @@ if not STEMS:
     profiles = sorted(path.name for path in Path("params").iterdir())
     raise WorkflowError(f"no params files in {PARAMS}; profiles are {', '.join(profiles)}")
 # Notebooks never import the modules that run them.
-ENGINE = ("alone", "batch", "execute", "figure_table", "gallery", "pages", "usage")
+ENGINE = ("alone", "batch", "execute", "figure_table", "gallery", "pages")
 LIBRARY = sorted(str(path) for path in Path("ialelib").rglob("*.py") if path.stem not in ENGINE)
 
 

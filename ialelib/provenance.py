@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +13,7 @@ import torch
 from ialelib.files import atomic
 from ialelib.strict import Params, project
 from ialelib.training import device
+from ialelib.usage import processor
 
 PACKAGES = ("ialelib", "torch", "numpy", "pandas", "scipy")
 PRIVATE = ("runs", "figures", "processes")
@@ -70,7 +69,4 @@ def machine() -> str:
     """The GPU in use, or the processor's model name and number of cores."""
     if device() == "cuda":
         return str(torch.cuda.get_device_name())
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores"
+    return processor()
