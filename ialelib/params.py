@@ -80,7 +80,17 @@ class Cycles(Paired):
         among("strategies", self.strategies, "strategy", [*EXPERTS, "policy"])
 
 
-class PolicyTraining(Cycles):
+class Training(Cycles):
+    """What notebooks that train a policy share."""
+
+    save_policy: str | None
+
+    @override
+    def makes(self, notebook: str) -> set[str]:
+        return super().makes(notebook) | ({self.save_policy} if self.save_policy else set())
+
+
+class PolicyTraining(Training):
     """Parameters of 02_policy_training."""
 
     dataset: str
@@ -93,11 +103,6 @@ class PolicyTraining(Cycles):
     ranking: Literal["scratch", "warm"]
     per_round: int
     seed: int
-    save_policy: str | None
-
-    @override
-    def makes(self, notebook: str) -> set[str]:
-        return super().makes(notebook) | ({self.save_policy} if self.save_policy else set())
 
     def imitation(self) -> Imitation:
         """Algorithm 1's parameters."""

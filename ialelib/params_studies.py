@@ -13,7 +13,7 @@ from ialelib.cycle import Setting
 from ialelib.episode import Imitation
 from ialelib.errors import InputError
 from ialelib.experts import EXPERTS
-from ialelib.params import Cycles, among, can_transfer
+from ialelib.params import Cycles, Training, among, can_transfer
 from ialelib.recipes import RECIPES, Recipe
 from ialelib.strict import Params, about, project
 
@@ -193,7 +193,7 @@ class Statistics(Params):
                     raise InputError(f"no table {path}; run the notebook that makes it first")
 
 
-class AlilTraining(Cycles):
+class AlilTraining(Training):
     """Parameters of 15_alil.
 
     `acq` and `n` are those of the strategies that ALIL is compared with; its own are 1 and 10.
@@ -204,11 +204,6 @@ class AlilTraining(Cycles):
     validation: int
     ranking: Literal["scratch", "warm"]
     seed: int
-    save_policy: str | None
-
-    @override
-    def makes(self, notebook: str) -> set[str]:
-        return super().makes(notebook) | ({self.save_policy} if self.save_policy else set())
 
     def imitation(self) -> Imitation:
         """Algorithm 1 as ALIL runs it."""
