@@ -70,14 +70,14 @@ def check_known(
 
 
 def check_chosen(
-    chosen: Sequence[int] | np.ndarray, images: int, labelled: np.ndarray
+    chosen: Sequence[int] | np.ndarray, batch: int, images: int, labelled: np.ndarray
 ) -> np.ndarray:
-    """What choose() returned, as int64.
+    """The first `batch` of what choose() returned, as int64.
 
     Raises:
         InputError: no indices, none, one outside the pool, twice, or of a labelled image.
     """
-    indices = check_indices("choose()'s batch", chosen)
+    indices = check_indices("choose()'s batch", chosen)[:batch]
     if not indices.size:
         raise InputError("choose() returned no image")
     if indices.max() >= images:

@@ -5,7 +5,7 @@ from html import escape
 import pandas as pd
 
 WIDTH, HEIGHT = 340, 240
-LEFT, RIGHT, TOP, BOTTOM = 46, 14, 14, 44
+LEFT, RIGHT, TOP, BOTTOM = 60, 14, 14, 44
 
 
 def draw(scores: pd.DataFrame) -> str:

@@ -1,6 +1,8 @@
 """Choose, show and label batch after batch of one's own pool, in a notebook or a web page."""
 
 from collections.abc import Callable, Sequence
+from math import inf
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from ialelib.label_view import LabelView, buttons, picture, shown_size
 Indices = Sequence[int] | np.ndarray
 Choose = Callable[[np.ndarray, np.ndarray], Indices]
 Score = Callable[[np.ndarray, np.ndarray], float]
+MESSAGE_SECONDS = 5
 BUSY = {"score": "Measuring accuracy", "choose": "Choosing the next batch"}
 
 
@@ -63,7 +66,7 @@ class Labeller:
         self._images_N, self.store = images_N, store
         self._choose, self._score, self._batch = choose, score, batch
         self.failure: Exception | None = None
-        self._busy, self._messages = "", list[str]()
+        self._busy, self._messages = "", list[tuple[float, str]]()
         self._done: dict[str, int] = {}
         self.widget = LabelView(classes=buttons(store.classes), size=shown_size(images_N.shape[1:]))
         self.widget.on_msg(self._receive)
@@ -86,7 +89,9 @@ class Labeller:
         return self.widget._repr_mimebundle_(**options)
 
     def _receive(self, _widget: LabelView, content: dict[str, Any], _buffers: object) -> None:
-        self._messages = []
+        # A message stays for a while though the reader types on.
+        stale = inf if content.get("kind") == "next" else monotonic() - MESSAGE_SECONDS
+        self._messages = [said for said in self._messages if said[0] > stale]
         try:
             self._guarded(self._obey, content)
         finally:
@@ -116,14 +121,15 @@ class Labeller:
         self._measure(labelled, labels)
         rest = np.setdiff1d(np.arange(len(self._images_N)), labelled)
         if 0 < len(rest) < self._batch:
-            self._messages.append(f"Only {len(rest)} images are left; they are the whole batch.")
+            self._say(f"Only {len(rest)} images are left; they are the whole batch.")
         if len(rest) > self._batch:
             rest = self._ask("choose", lambda: self._chosen(labelled, labels))
         if rest is not None and len(rest):
-            self.store.propose(rest[: self._batch])
+            self.store.propose(rest)
 
     def _chosen(self, labelled: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        return check_chosen(self._choose(labelled, labels), len(self._images_N), labelled)
+        chosen = self._choose(labelled, labels)
+        return check_chosen(chosen, self._batch, len(self._images_N), labelled)
 
     def _measure(self, labelled: np.ndarray, labels: np.ndarray) -> None:
         score = self._score
@@ -148,13 +154,17 @@ class Labeller:
         return None
 
     def _fail(self, message: str, error: Exception) -> None:
-        self._messages.append(message)
+        self._say(message)
         self.failure = error
+
+    def _say(self, message: str) -> None:
+        self._messages.append((monotonic(), message))
 
     def _show(self) -> None:
         with self.widget.hold_sync():  # the page must never see half of a change
             self._guarded(self._show_kept)
-            said = {"busy": self._busy, "messages": self._messages, "done": self._done}
+            messages = [message for _, message in self._messages]
+            said = {"busy": self._busy, "messages": messages, "done": self._done}
             self.widget.state = {**self.widget.state, **said}
 
     def _show_kept(self) -> None:
