@@ -16,7 +16,7 @@ def fingerprint(pool: np.ndarray) -> str:
 
 def check_classes(classes: Sequence[str]) -> list[str]:
     """The class names as a list; raises InputError if there is none, an empty one or one twice."""
-    names = [classes] if isinstance(classes, str) else list(classes)
+    names = [] if isinstance(classes, str) else list(classes)
     if not names or not all(isinstance(name, str) and name.strip() for name in names):
         raise InputError(f"classes must be a list of at least one name, not {classes!r}")
     if len(set(names)) < len(names):

@@ -127,7 +127,7 @@ class LabelStore:
             except sqlite3.IntegrityError as error:
                 raise InputError("a batch holds an image that was in a batch before") from error
 
-    def label(self, index: int, class_: int) -> None:
+    def label(self, index: int | np.integer, class_: int | np.integer) -> None:
         """Save that the image at `index`, of the current batch, is of class number `class_`.
 
         Raises:
@@ -162,7 +162,7 @@ class LabelStore:
             db.execute("DELETE FROM scores WHERE batch = ?", [number])
         return last[1]
 
-    def score(self, labels: int, accuracy: float) -> None:
+    def score(self, labels: int, accuracy: float | np.floating) -> None:
         """Save the held-out accuracy, 0 to 1, that a classifier reached on that many labels.
 
         Raises:

@@ -61,8 +61,8 @@ class Page {
     const [width, height] = this.model.get("size");
     const images = this.model.get("images");
     this.shown = images.map(({ index }) => index).join();
-    this.grid.style.setProperty("--width", `${width}px`);
-    this.grid.style.setProperty("--columns", images.length > 20 ? 10 : 5);
+    this.root.style.setProperty("--width", `${width}px`);
+    this.root.style.setProperty("--columns", images.length > 20 ? 10 : 5);
     this.cells = images.map(({ src }, place) => {
       const cell = element("div", { className: "cell", role: "option" });
       const image = element("img", { className: "image", src, width, height, draggable: false });

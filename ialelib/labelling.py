@@ -158,7 +158,8 @@ class Labeller:
         self.failure = error
 
     def _say(self, message: str) -> None:
-        self._messages.append((monotonic(), message))
+        if message not in [said for _, said in self._messages]:
+            self._messages.append((monotonic(), message))
 
     def _show(self) -> None:
         with self.widget.hold_sync():  # the page must never see half of a change
