@@ -18,7 +18,10 @@ pytestmark = pytest.mark.skipif(not browser.CHROMIUM, reason=browser.MISSING)
 
 # The last three have the keys a, b and c, with which JupyterLab inserts and copies cells.
 CLASSES = [*(f"digit {number}" for number in range(10)), "blank", "torn", "upside down"]
+# With more threads than free cores OpenBLAS takes a hundred times as long.
 SETUP = f"""
+import os
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from ialelib import data
