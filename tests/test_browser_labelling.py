@@ -147,6 +147,7 @@ def test_thirty_labels_by_keyboard_survive_a_restart(reader: Reader, lab: tuple[
     reader.widget.locator('[aria-selected="true"]').click()
     reader.press("26354")
     reader.next_batch(3)
+    page.keyboard.type("mvx")  # no keys here, but "to text", "paste" and "cut" in JupyterLab
     reader.press("1111122222")
     reader.wait_until_saved(10)
     reader.check(30)
