@@ -70,15 +70,11 @@ def accuracy(model: nn.Module, images_N: np.ndarray, labels_N: np.ndarray) -> fl
     return float((model(to_input(torch.tensor(images_N))).argmax(1).numpy() == labels_N).mean())
 
 
-def trained(
-    network: Network, width: int, data: DataSet, labelled: np.ndarray, seed: int
-) -> nn.Module:
-    """A fresh classifier trained on those labels; its first weights depend on `seed` alone."""
+def fresh(network: Network, width: int, seed: int) -> nn.Module:
+    """A classifier whose first weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "weights"))
-        model = network(width)
-    images, labels = data.train_inputs[labelled], data.train_labels[labelled]
-    return train(model, images, labels, derive(seed, "fit", len(labelled)))
+        return network(width)
 
 
 def cycle(
@@ -102,7 +98,9 @@ def cycle(
     with one_thread():
         while True:
             labelled = pool.labelled
-            model = trained(network, width, data, labelled, seed)
+            model = fresh(network, width, seed)
+            known = data.train_inputs[labelled], data.train_labels[labelled]
+            train(model, *known, derive(seed, "fit", len(labelled)))
             hits = accuracy(model, data.test_inputs, data.test_labels)
             batch = np.array([], dtype=int)
             if len(labelled) < plan.budget:

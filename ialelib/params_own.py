@@ -48,6 +48,8 @@ class OwnPool(Params):
         among("dataset", [self.dataset], "data set", data.available())
         among("width_dataset", [self.width_dataset], "data set", data.available())
         among("rules", self.rules, "rule", RULES)
+        if not (self.widths and self.rules and self.seeds and self.width_seeds):
+            raise InputError("widths, rules, seeds and width_seeds must not be empty")
         if not all(NARROWEST <= width <= WIDEST for width in self.widths):
             raise InputError(f"widths must be {NARROWEST} to {WIDEST}, not {self.widths}")
         if self.policy not in made:

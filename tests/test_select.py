@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, TensorDataset
 from typing_extensions import override
 
-from ialelib import cycle, policy, select, state
+from ialelib import cycle, policy, select, state, widths
 from ialelib.cycle import Setting
 from ialelib.data import DataSet
 from ialelib.errors import InputError
@@ -42,12 +42,13 @@ def chosen(classifier: Any, images: Any, **changes: Any) -> np.ndarray:
 # What it chooses
 
 
-def test_it_chooses_what_the_policy_chooses_in_a_cycle(small_digits: DataSet) -> None:
+def test_it_chooses_what_the_policy_makes_of_an_own_classifier(small_digits: DataSet) -> None:
     setting = Setting(initial=20, budget=30, acq=10, n=100)
     run = cycle.Cycle(small_digits, setting, seed=3)
     model, trained = fit(run.job()), policy.load("mnist-cnn")
     sub_pool, labelled = run.sub_pool(), run.pool.labelled
-    expected = sub_pool[trained.select(run.query(model, sub_pool), 10, np.random.default_rng(0))]
+    seen = widths.fitted(state.observe(run.query(model, sub_pool)), trained)
+    expected = sub_pool[trained.choose(seen, 10)]
     labels = small_digits.train_labels[labelled]
     found = next_batch(model, small_digits.train_inputs, labelled, labels, 10, seed=3)
     np.testing.assert_array_equal(found, expected)

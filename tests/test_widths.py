@@ -1,5 +1,7 @@
 """Other embedding widths than a policy's."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,7 +10,8 @@ from hypothesis import strategies as st
 from ialelib import widths
 from ialelib.errors import InputError
 from ialelib.policy import Policy
-from ialelib.state import CLASS_FREE, FULL, Parts, State, blocks, describe
+from ialelib.rows import read
+from ialelib.state import CLASS_FREE, FULL, Parts, State, blocks, describe, encode
 
 
 def seen(width: int) -> State:
@@ -38,28 +41,49 @@ def test_pooling_averages_neighbours_or_repeats_them() -> None:
 
 
 @pytest.mark.parametrize("rule", widths.RULES)
-@pytest.mark.parametrize("width", [32, 100, 200, 512])
+@pytest.mark.parametrize("width", [64, 100, 200, 512])
 @pytest.mark.parametrize("parts", [FULL, CLASS_FREE])
-def test_every_part_of_the_state_is_mapped_alike(rule: str, width: int, parts: Parts) -> None:
-    state, map_T_D = seen(width), widths.RULES[rule](width, 128)
-    before = blocks(state, parts)
-    after = blocks(widths.fitted(state, Policy(10, 128, parts), rule), parts)
-    for name, block in before.items():
-        expected = block
-        if name in ("labelled_mean", "embedding") or name == "gradient":
-            expected = (block.reshape(50, -1, width) @ map_T_D.T).flatten(1)
-        torch.testing.assert_close(after[name], expected, atol=1e-5, rtol=1e-4)
+def test_every_part_is_mapped_alike_and_has_the_scale_of_training(
+    rule: str, width: int, parts: Parts
+) -> None:
+    state, policy, map_T_D = seen(width), Policy(10, 128, parts), widths.RULES[rule](width, 128)
+    policy.scale.fill_(3.0)
+    before, after = (blocks(one, parts) for one in (state, widths.fitted(state, policy, rule)))
+    embedding = before["embedding"] @ map_T_D.T
+    factor = 3 / embedding.square().mean().sqrt()
+    assert after["embedding"].square().mean().sqrt() == pytest.approx(3)
+    for name in ("labelled_mean", "embedding", "gradient"):
+        mapped = (before[name].reshape(50, -1, width) @ map_T_D.T).flatten(1)
+        if name == "gradient" and parts == CLASS_FREE:
+            factor = 3 / mapped.square().mean().sqrt()
+        torch.testing.assert_close(after[name], factor * mapped, atol=1e-5, rtol=1e-4)
+    for name in before.keys() - {"labelled_mean", "embedding", "gradient"}:
+        assert torch.equal(after[name], before[name])
 
 
-def test_a_policy_s_own_width_is_left_alone() -> None:
-    state = seen(128)
-    assert widths.fitted(state, Policy(10, 128)) is state
+@pytest.mark.parametrize("width", [100, 128])
+@pytest.mark.parametrize("parts", [FULL, CLASS_FREE])
+def test_the_scale_of_the_last_layers_means_nothing(width: int, parts: Parts) -> None:
+    state, policy = seen(width), Policy(10, 128, parts)
+    same = replace(
+        state,
+        labelled_mean_D=8 * state.labelled_mean_D,
+        embedding_N_D=8 * state.embedding_N_D,
+        head_weight_C_D=state.head_weight_C_D / 8,
+    )
+    one, other = (encode(widths.fitted(each, policy), parts) for each in (state, same))
+    torch.testing.assert_close(one, other)
+
+
+def test_embeddings_of_zeros_stay_zero() -> None:
+    state = replace(seen(64), embedding_N_D=torch.zeros(50, 64))
+    assert not read(widths.fitted(state, Policy(10, 128)).embedding_N_D).any()
 
 
 @pytest.mark.parametrize("width", [widths.NARROWEST - 1, widths.WIDEST + 1])
 def test_a_width_that_was_not_shown_to_work_is_refused(width: int) -> None:
     with pytest.raises(
-        InputError, match=rf"of {width} numbers .* 32 to 512; use another classifier"
+        InputError, match=rf"of {width} numbers .* 64 to 512; use another classifier"
     ):
         widths.fitted(seen(width), Policy(10, 128))
 
