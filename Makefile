@@ -42,8 +42,10 @@ figures: setup
 
 # In two rules, as make wants patterns by themselves.
 fig%: setup
+	$(BIN)/python -m ialelib.batch params/$(PROFILE) $@
 	$(SNAKEMAKE) figure=$@ -- figures
 a21 cost: setup
+	$(BIN)/python -m ialelib.batch params/$(PROFILE) $@
 	$(SNAKEMAKE) figure=$@ -- figures
 
 gallery: setup
@@ -53,7 +55,8 @@ test: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 tests notebooks
+	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=900 \
+		-n $(CORES) --dist loadfile tests notebooks
 
 bench: setup
 	$(BIN)/python benchmarks/bench.py --acq $(ACQ)

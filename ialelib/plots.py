@@ -1,6 +1,6 @@
 """Every figure, with one colour per strategy throughout; safe for colour-blind readers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,16 +90,21 @@ def learning_curves(curves: pd.DataFrame) -> Figure:
     """Mean test accuracy over labels with 95% bootstrap intervals, a panel per set (Fig. 3)."""
     datasets = list(curves["dataset"].unique())
     figure, axes = plt.subplots(
-        1, len(datasets), figsize=(7.5 * len(datasets), 5), squeeze=False, layout="constrained"
+        1,
+        len(datasets),
+        figsize=(7.5 * len(datasets) + 1.5, 5),
+        squeeze=False,
+        layout="constrained",
     )
     looks = styles(curves["strategy"].unique())
     for ax, dataset in zip(axes[0], datasets, strict=True):
         curve_panel(ax, curves[curves["dataset"] == dataset], looks)
+    one_legend(axes[0])
     return figure
 
 
 def curve_panel(ax: Axes, curves: pd.DataFrame, looks: dict[str, tuple[str, Any]]) -> None:
-    """The learning curves of one data set, with a legend; `looks` are `styles`."""
+    """The learning curves of one data set; `looks` are `styles`. See `one_legend`."""
     sns.lineplot(
         curves,
         x="labels",
@@ -121,8 +126,16 @@ def curve_panel(ax: Axes, curves: pd.DataFrame, looks: dict[str, tuple[str, Any]
         xlabel="labelled samples",
         ylabel="test accuracy",
     )
-    _name_legend(ax)
     sns.despine(ax=ax)
+
+
+def one_legend(panels: Sequence[Axes]) -> None:
+    """One legend for a row of `curve_panel`s with the same `styles`, beside the last of them."""
+    for legend in filter(None, [ax.get_legend() for ax in panels]):
+        legend.remove()
+    handles, names = panels[-1].get_legend_handles_labels()
+    shown = [NAMES.get(name, name) for name in names]
+    panels[-1].legend(handles, shown, loc="upper left", bbox_to_anchor=(1.02, 1))
 
 
 def aubc_gains(curves: pd.DataFrame, reference: str = "random") -> Figure:
@@ -171,8 +184,3 @@ def policy_training(history: pd.DataFrame) -> Figure:
         ax.xaxis.set_major_locator(mpl.ticker.MaxNLocator(integer=True))
     sns.despine(figure)
     return figure
-
-
-def _name_legend(ax: Axes) -> None:
-    handles, names = ax.get_legend_handles_labels()
-    ax.legend(handles, [NAMES.get(name, name) for name in names], loc="lower right")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ialelib.episode import Imitation
 from ialelib.metrics import median_filtered
-from ialelib.plots import POLICY_COLOURS, curve_panel, learning_curves, styles
+from ialelib.plots import POLICY_COLOURS, curve_panel, learning_curves, one_legend, styles
 
 
 def filtered_curves(curves: pd.DataFrame, window: int, enlarge: bool = False) -> Figure:
@@ -26,7 +26,7 @@ def filtered_curves(curves: pd.DataFrame, window: int, enlarge: bool = False) ->
     views = [(curves, "raw"), (smooth, f"median of {window}")]
     views += [(smooth, "enlarged")] if enlarge else []
     datasets = list(curves["dataset"].unique())
-    size = 6 * len(views), 5 * len(datasets)
+    size = 6 * len(views) + 1.5, 5 * len(datasets)
     figure, axes = plt.subplots(
         len(datasets), len(views), figsize=size, squeeze=False, layout="constrained"
     )
@@ -35,8 +35,7 @@ def filtered_curves(curves: pd.DataFrame, window: int, enlarge: bool = False) ->
         for ax, (view, name) in zip(row, views, strict=True):
             curve_panel(ax, view[view["dataset"] == dataset], looks)
             ax.set_title(f"{ax.get_title()}, {name}", fontsize="medium")
-        for ax in row[1:]:
-            ax.get_legend().remove()
+        one_legend(row)
         row[1].sharey(row[0])
         if enlarge:
             _enlarge(row[2], smooth[smooth["dataset"] == dataset])

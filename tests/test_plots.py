@@ -48,8 +48,10 @@ def test_curves_of_policies_by_name_have_their_colours_and_seeds() -> None:
     figure = learning_curves(curves())
     titles = [ax.get_title() for ax in figure.axes]
     assert titles == [f"{d} (2 seeds, 95% interval)" for d in ("one", "two")]
-    legend = figure.axes[0].get_legend()
+    assert figure.axes[0].get_legend() is None
+    legend = figure.axes[1].get_legend()
     assert legend is not None
+    assert legend.get_window_extent().x0 > figure.axes[1].get_window_extent().x1
     lines = zip(legend.get_texts(), legend.get_lines(), strict=True)
     colours = {text.get_text(): line.get_color() for text, line in lines}
     assert colours == {"mine": COLOURS["policy"], "Random": COLOURS["random"]}

@@ -40,7 +40,7 @@ def test_raw_and_filtered_curves_lie_side_by_side(curves: pd.DataFrame) -> None:
     for ax, expected in zip(axes, [one, median_filtered(one, 3)] * 2, strict=True):
         drawn = ax.get_lines()[0].get_ydata()
         np.testing.assert_allclose(np.asarray(drawn, float), expected["accuracy"])
-    assert [ax.get_legend() is None for ax in axes] == [False, True, False, True]
+    assert [ax.get_legend() is None for ax in axes] == [True, False, True, False]
 
 
 def test_a_window_of_one_shows_the_curves_once(curves: pd.DataFrame) -> None:

@@ -1,0 +1,249 @@
+// The page side of ialelib.label_view.LabelView, which describes the messages.
+// The reader's steps are shown at once and sent as (image, class) pairs; `waiting` holds those
+// that Python has not yet put on disk.
+
+const element = (tag, properties) => Object.assign(document.createElement(tag), properties);
+const say = (node, text) => { // an unchanged text must not be read aloud again
+  if (node.textContent !== text) node.textContent = text;
+};
+
+const PARTS = `
+<div class="left">
+  <div class="grid" role="listbox" aria-label="Images of this batch"></div>
+  <div class="classes" role="group" aria-label="Classes"></div>
+  <div class="tools" role="group" aria-label="Back and on"></div>
+  <div class="status" role="status" aria-live="polite"></div>
+  <div class="alert" role="alert"></div>
+</div>
+<div class="plot"></div>`;
+
+const PATIENCE = 4000; // milliseconds without an answer
+const LATE = "No answer from the kernel: labels marked … are not saved. Is it busy or stopped?";
+
+class Page {
+  constructor(model, root) {
+    Object.assign(this, { model, root, waiting: [], step: 0, drawn: "" });
+    this.view = Math.random().toString(36).slice(2);
+    this.build();
+    this.drawBatch(false);
+    this.answered = () => this.answer();
+    model.on("change:state", this.answered);
+    root.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  // What is to be seen
+
+  build() {
+    this.root.className = "iale-labelling";
+    this.root.dataset.lmSuppressShortcuts = "true"; // else JupyterLab takes the keys for its own
+    this.root.innerHTML = PARTS;
+    for (const name of ["grid", "classes", "tools", "status", "alert", "plot"]) {
+      this[name] = this.root.querySelector(`.${name}`);
+    }
+    this.classButtons = this.model.get("classes").map(({ name, key }, number) =>
+      this.button(this.classes, name, key, () => this.label(number)));
+    this.button(this.tools, "Previous image", "←", () => this.move(-1));
+    this.button(this.tools, "Next image", "→", () => this.move(1));
+    this.undoButton = this.button(this.tools, "Take back", "⌫", () => this.undo());
+    this.nextButton = this.button(this.tools, "Next batch", "↵", () => this.next());
+  }
+
+  button(parent, name, key, act) {
+    const button = element("button", { className: "button", type: "button", title: name });
+    const hint = element("kbd", { className: "key", ariaHidden: "true", textContent: key });
+    const text = element("span", { className: "name", textContent: name });
+    button.append(...(key ? [hint] : []), text);
+    button.addEventListener("click", act);
+    return parent.appendChild(button);
+  }
+
+  drawBatch(focus) {
+    const [width, height] = this.model.get("size");
+    const images = this.model.get("images");
+    this.shown = images.map(({ index }) => index).join();
+    this.root.style.setProperty("--width", `${width}px`);
+    this.root.style.setProperty("--columns", images.length > 20 ? 10 : 5);
+    this.cells = images.map(({ src }, place) => {
+      const cell = element("div", { className: "cell", role: "option" });
+      const image = element("img", { className: "image", src, width, height, draggable: false });
+      cell.append(image, element("span", { className: "caption", ariaHidden: "true" }));
+      cell.addEventListener("click", () => this.go(place, true));
+      return cell;
+    });
+    this.grid.replaceChildren(...this.cells);
+    this.current = this.open(-1);
+    this.draw();
+    if (focus) this.focusCurrent();
+  }
+
+  draw() {
+    const { number, finished, busy, messages } = this.model.get("state");
+    const images = this.model.get("images");
+    const labels = this.labels();
+    this.blocked = Boolean(busy || this.asked);
+    images.forEach(({ index }, place) => this.drawCell(place, index, labels.get(index)));
+    const here = labels.get(images[this.current]?.index);
+    this.classButtons.forEach((button, class_) => {
+      button.ariaPressed = String(here === class_);
+      button.ariaDisabled = String(this.current < 0 || this.blocked);
+    });
+    const ready = !this.blocked && !finished && labels.size === images.length;
+    this.root.ariaBusy = String(Boolean(busy));
+    this.undoButton.ariaDisabled = String(!labels.size || this.blocked);
+    this.nextButton.ariaDisabled = String(!ready);
+    this.nextButton.classList.toggle("ready", ready);
+    this.root.dataset.batch = number;
+    say(this.status, busy ? `${busy} …` : this.said(labels, images, finished));
+    say(this.alert, [...messages, ...(this.late && !busy ? [LATE] : [])].join(" "));
+    const curve = this.model.get("curve");
+    if (curve !== this.drawn) this.plot.innerHTML = this.drawn = curve;
+  }
+
+  drawCell(place, index, class_) {
+    const cell = this.cells[place];
+    const name = this.model.get("classes")[class_]?.name;
+    const saved = !this.waiting.some((step) => step.index === index);
+    cell.firstChild.alt = `image ${index}, ${name ? `labelled ${name}` : "not labelled yet"}`;
+    cell.lastChild.textContent = name ? `${saved ? "✓" : "…"} ${name}` : "–";
+    cell.dataset.saved = String(saved && Boolean(name));
+    cell.title = name ?? "";
+    cell.ariaSelected = String(place === this.current);
+    cell.tabIndex = place === Math.max(this.current, 0) ? 0 : -1;
+  }
+
+  said(labels, images, finished) {
+    if (!images.length) return "No batch yet: “Next batch” chooses one.";
+    const parts = [`${labels.size} of ${images.length} labelled`];
+    const last = this.history().at(-1);
+    if (last) {
+      const saved = this.waiting.length ? "saving …" : "saved";
+      parts.push(`image ${last.index}: ${this.model.get("classes")[last.class].name}, ${saved}`);
+    }
+    if (finished) parts.push("the whole pool is labelled");
+    else if (labels.size === images.length) parts.push("Enter for the next batch");
+    return parts.join("; ");
+  }
+
+  // What the reader has done
+
+  history() {
+    const kept = this.model.get("state").events ?? [];
+    const steps = kept.map(([index, class_]) => ({ index, class: class_ }));
+    for (const step of this.waiting) {
+      if (step.kind === "label") steps.push(step);
+      if (step.kind === "undo") steps.pop();
+    }
+    return steps;
+  }
+
+  labels() {
+    return new Map(this.history().map((step) => [step.index, step.class]));
+  }
+
+  send(content) {
+    const step = { ...content, view: this.view, step: ++this.step };
+    this.waiting.push(step);
+    this.model.send(step);
+    clearTimeout(this.clock);
+    this.clock = setTimeout(() => this.draw((this.late = true)), PATIENCE);
+  }
+
+  label(number) {
+    const image = this.model.get("images")[this.current];
+    if (!image || this.blocked) return;
+    this.send({ kind: "label", index: image.index, class: number });
+    this.go(this.open(this.current));
+  }
+
+  undo() {
+    const last = this.history().at(-1);
+    if (!last || this.blocked) return;
+    this.send({ kind: "undo", index: last.index });
+    this.go(this.model.get("images").findIndex(({ index }) => index === last.index));
+  }
+
+  next() {
+    if (this.nextButton.ariaDisabled === "true") return;
+    this.asked = true;
+    this.send({ kind: "next", batch: this.model.get("state").number });
+    this.draw();
+  }
+
+  // Where the reader is
+
+  open(after) { // the next image without a label; -1: there is none
+    const images = this.model.get("images");
+    const labels = this.labels();
+    const places = images.map((_, step) => (after + 1 + step) % images.length);
+    return places.find((place) => !labels.has(images[place].index)) ?? -1;
+  }
+
+  move(by) {
+    if (!this.cells.length) return;
+    const from = this.current < 0 && by < 0 ? this.cells.length : this.current;
+    this.go(Math.min(Math.max(from + by, 0), this.cells.length - 1));
+  }
+
+  go(place, focus = this.focusFollows()) {
+    this.current = place;
+    this.draw();
+    if (focus) this.focusCurrent();
+  }
+
+  focusFollows() { // not from a class button: it is used again and again
+    const at = document.activeElement;
+    return this.grid.contains(at) || at === this.nextButton;
+  }
+
+  focusCurrent() {
+    const target = this.cells[this.current] ?? this.nextButton;
+    target.focus({ preventScroll: true });
+    target.scrollIntoView({ block: "nearest" });
+  }
+
+  key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    event.stopPropagation();
+    const onButton = event.target.tagName === "BUTTON";
+    const columns = getComputedStyle(this.grid).gridTemplateColumns.split(" ").length;
+    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
+    const classes = this.model.get("classes");
+    // Where digits need Shift (AZERTY), the key's place counts.
+    const pressed = /^Digit\d$/.test(event.code) ? event.code.at(-1) : event.key.toLowerCase();
+    const number = classes.findIndex(({ key }) => key && key === pressed);
+    let act;
+    if (event.key in steps) act = () => this.move(steps[event.key]);
+    else if (event.key === "Backspace") act = () => this.undo();
+    else if (event.key === "Enter" && !onButton) act = () => this.next();
+    else if (number >= 0) act = () => this.label(number);
+    else if (event.key === " " && !onButton) act = () => {}; // else the page scrolls
+    // A held key would label image after image.
+    const held = event.repeat && event.key !== "Tab" && !(event.key in steps);
+    if (act || held) event.preventDefault();
+    if (act && !held) act();
+  }
+
+  answer() {
+    const answered = this.model.get("state").done?.[this.view] ?? 0;
+    this.waiting = this.waiting.filter(({ step }) => step > answered);
+    if (!this.waiting.length) {
+      clearTimeout(this.clock);
+      Object.assign(this, { asked: false, late: false });
+    }
+    const shown = this.model.get("images").map(({ index }) => index).join();
+    if (shown === this.shown) this.draw();
+    else this.drawBatch(this.focusFollows());
+  }
+
+  stop() {
+    this.model.off("change:state", this.answered);
+    clearTimeout(this.clock);
+  }
+}
+
+export default {
+  render({ model, el }) {
+    const page = new Page(model, el.appendChild(document.createElement("div")));
+    return () => page.stop();
+  },
+};
