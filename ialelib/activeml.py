@@ -27,7 +27,9 @@ BATCH = 256
 
 
 class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
-    """Choose what to label by a policy that has learned it; utilities are its scores (Sec. 3.2).
+    """Choose what to label by a policy that has learned it (Sec. 3.2).
+
+    Utilities are the log-odds of the policy's scores.
 
     A policy chooses from a random sub-pool of 10 to 100 times the batch (Sec. 4.5): give
     `candidates`, or wrap the strategy in scikit-activeml's `SubSamplingWrapper`. Without either
@@ -84,8 +86,8 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
             Their labels, `missing_label` where there is none; at least one is needed.
         clf : torch.nn.Module or callable
             Trained classifier that gives logits; or a function that gives (logits, embedding).
-        candidates : None, array-like of int, or array-like of samples
-            None: all unlabelled of `X`. Indices into `X`, or samples of their own.
+        candidates : None, array-like of int or bool, or array-like of samples
+            None: all unlabelled of `X`. Indices into `X`, a mask over it, or samples of their own.
         batch_size : int
         return_utilities : bool
 
@@ -99,6 +101,7 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
         ------
         InputError : as `ialelib.select.next_batch`.
         """
+        candidates = _indices(candidates, len(y))
         X, y, candidates, batch_size, return_utilities = self._validate_data(
             X, y, candidates, batch_size, return_utilities
         )
@@ -111,10 +114,10 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
         looked = self._batches(offered, clf), self._batches(X[known], clf)
         state = select.see(clf, *looked, labels_L, self.layer)
         trained = given or select.auto(state.logits_N_C.shape[1])
-        utilities = trained.scores(widths.fitted(state, trained)).numpy().astype(float)
+        utilities = trained.log_odds(widths.fitted(state, trained)).numpy().astype(float)
         if mapping is not None:
-            scores_N, utilities = utilities, np.full(len(X), np.nan)
-            utilities[mapping] = scores_N
+            odds_N, utilities = utilities, np.full(len(X), np.nan)
+            utilities[mapping] = odds_N
         return simple_batch(utilities, self.random_state_, batch_size, return_utilities)
 
     def _batches(self, images_N: np.ndarray, clf: Classify) -> Iterator[Tensor]:
@@ -134,3 +137,14 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
         if strange:
             raise InputError(f"labels {strange[:5]} are not among the classes")
         return np.array([places[label] for label in labels_L.tolist()])
+
+
+def _indices(candidates: Any, samples: int) -> Any:
+    """A mask as indices, which scikit-activeml would take for zeros and ones; all else as it is."""
+    if candidates is None or np.asarray(candidates).dtype != bool:
+        return candidates
+    if np.shape(candidates) != (samples,):
+        raise InputError(
+            f"a mask of candidates must have {samples} values, not shape {np.shape(candidates)}"
+        )
+    return np.flatnonzero(candidates)

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, IterableDataset
 from ialelib import models, widths
 from ialelib import policy as policies
 from ialelib.data import Pool
-from ialelib.errors import InputError
+from ialelib.errors import InputError, unknown
 from ialelib.hooks import Classify, look
 from ialelib.policy import Policy
 from ialelib.seeds import stream
@@ -71,6 +71,8 @@ def next_batch(
     rng = candidates_of(seed, len(labelled_L))
     sub_pool_N = _sub_pool(pool, size, acq, candidates, rng)
     given = None if policy == "auto" else load(policy)
+    if rule not in widths.RULES:
+        raise unknown("rule", rule, widths.RULES)
     if batch_size < 1:
         raise InputError(f"batch_size must be 1 or more, not {batch_size}")
 

@@ -232,6 +232,15 @@ def test_a_layer_that_is_not_there_or_runs_twice_is_refused(images: Tensor) -> N
         chosen(twice, images)
 
 
+def test_other_widths_are_fitted_and_narrow_ones_refused(images: Tensor) -> None:
+    wide = network(200)
+    found = chosen(wide, images)
+    assert len(np.unique(found)) == 10
+    assert not np.array_equal(chosen(wide, images, rule="signs"), found)
+    with pytest.raises(InputError, match="embeddings of 16 numbers are not fitted"):
+        chosen(network(16), images)
+
+
 def test_a_head_without_known_weights_is_refused_by_the_class_free_policy(images: Tensor) -> None:
     with pytest.raises(InputError, match="needs `head_weight_C_D`"):
         chosen(
@@ -302,6 +311,7 @@ class NeverRun(nn.Module):
         ({"candidates": [50] * 10}, "candidates has an index twice"),
         ({"candidates": np.arange(290, 310)}, "the pool has 300 images"),
         ({"policy": "mnist-cmn"}, "did you mean 'mnist-cnn'"),
+        ({"rule": "poll"}, "unknown rule 'poll'; did you mean 'pool'"),
         ({"batch_size": 0}, "batch_size must be 1 or more"),
     ],
 )
