@@ -90,7 +90,7 @@ class LabelStore:
     def table(self) -> pd.DataFrame:
         """Labels so far; columns: index, label (number), class (name), batch, time (UTC)."""
         with self._file.open() as db:
-            return pd.read_sql_query(LABELS, db)
+            return _frame(db.execute(LABELS))
 
     @property
     def labelled(self) -> np.ndarray:
@@ -106,7 +106,7 @@ class LabelStore:
     def scores(self) -> pd.DataFrame:
         """Held-out accuracy; columns: batch (0: before the first), labels, accuracy (0 to 1)."""
         with self._file.open() as db:
-            return pd.read_sql_query("SELECT batch, labels, accuracy FROM scores", db)
+            return _frame(db.execute("SELECT batch, labels, accuracy FROM scores"))
 
     def propose(self, indices: Sequence[int] | np.ndarray) -> None:
         """Begin the next batch.
@@ -197,6 +197,11 @@ def _unlabelled(db: sqlite3.Connection, number: int) -> int:
 def _images(db: sqlite3.Connection, number: int) -> list[int]:
     query = "SELECT image FROM batches WHERE batch = ? ORDER BY position"
     return [image for (image,) in db.execute(query, [number])]
+
+
+def _frame(rows: sqlite3.Cursor) -> pd.DataFrame:
+    names = [column[0] for column in rows.description]
+    return pd.DataFrame(rows.fetchall(), columns=names)
 
 
 def _now() -> str:

@@ -20,8 +20,8 @@ class LabelView(anywidget.AnyWidget):
     """What the page shows; it sends back what the reader did, and changes no trait itself.
 
     Messages: `{kind: "label", index, class}`, `{kind: "undo", index}`, `{kind: "next", batch}`,
-    each with the `view` that sent it and its running number `step`. A message counts as done
-    only when `state["done"][view]` has come to its `step`.
+    each with the `view` that sent it and its running number `step`, from 1, by which they are put
+    in order. A message counts as done only when `state["done"][view]` has come to its `step`.
     """
 
     _esm = Path(__file__).with_name("labelling.js")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from math import inf
+from threading import Lock
 from time import monotonic
 from typing import Any
 
@@ -68,6 +69,8 @@ class Labeller:
         self.failure: Exception | None = None
         self._busy, self._messages = "", list[tuple[float, str]]()
         self._done: dict[str, int] = {}
+        self._early: dict[tuple[str, int], dict[str, Any]] = {}
+        self._lock = Lock()
         self.widget = LabelView(classes=buttons(store.classes), size=shown_size(images_N.shape[1:]))
         self.widget.on_msg(self._receive)
         if not store.number:
@@ -89,6 +92,15 @@ class Labeller:
         return self.widget._repr_mimebundle_(**options)
 
     def _receive(self, _widget: LabelView, content: dict[str, Any], _buffers: object) -> None:
+        # JupyterLab hands on the first messages in one thread and later ones in another, so a
+        # message may overtake the one before it.
+        with self._lock:
+            view = content["view"]
+            self._early[view, content["step"]] = content
+            while early := self._early.pop((view, self._done.get(view, 0) + 1), None):
+                self._take(early)
+
+    def _take(self, content: dict[str, Any]) -> None:
         # A message stays for a while though the reader types on.
         stale = inf if content.get("kind") == "next" else monotonic() - MESSAGE_SECONDS
         self._messages = [said for said in self._messages if said[0] > stale]
@@ -96,8 +108,8 @@ class Labeller:
             self._guarded(self._obey, content)
         finally:
             self._busy = ""
-        self._done = {**self._done, content.get("view", ""): content.get("step", 0)}
-        self._show()
+            self._done = {**self._done, content["view"]: content["step"]}
+            self._show()
 
     def _guarded(self, act: Callable[..., None], *arguments: Any) -> None:
         try:

@@ -13,6 +13,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import nbformat
+import psutil
 from playwright.sync_api import Page, Request, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -98,8 +99,7 @@ def served(command: Sequence[str], folder: Path, address: str) -> Iterator[None]
             _await(address, server, log)
             yield
         finally:
-            server.terminate()
-            server.wait(30)
+            _end(server)
 
 
 def write_notebook(path: Path, *sources: str) -> None:
@@ -134,3 +134,12 @@ def _await(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
         except (URLError, ConnectionError, TimeoutError):
             time.sleep(0.2)
     raise AssertionError(f"no answer from {address}:\n{log.read_text()}")
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    if server.poll() is None:
+        kernels = psutil.Process(server.pid).children(recursive=True)
+        server.terminate()
+        server.wait(30)
+        for kernel in psutil.wait_procs(kernels, timeout=5)[1]:
+            kernel.kill()  # Voila leaves them behind

@@ -147,6 +147,7 @@ def test_thirty_labels_by_keyboard_survive_a_restart(reader: Reader, lab: tuple[
     reader.widget.locator('[aria-selected="true"]').click()
     reader.press("26354")
     reader.next_batch(3)
+    page.keyboard.type("mvx")  # no keys here, but "to text", "paste" and "cut" in JupyterLab
     reader.press("1111122222")
     reader.wait_until_saved(10)
     reader.check(30)
@@ -174,6 +175,7 @@ def test_fast_typing_loses_and_mixes_up_nothing(reader: Reader, lab: tuple[str, 
     reader.wait_until_saved(30)
     reader.given = {image: KEYS.index(key) for image, key in zip(images, keys, strict=True)}
     reader.check(30)
+    assert list(reader.stored()) == images
     option = f"image {images[3]}, labelled {CLASSES[3]}"
     assert reader.widget.get_by_role("option", name=option).count() == 1
 

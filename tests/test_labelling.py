@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -42,8 +43,9 @@ def make(tmp_path: Path) -> Make:
     return call
 
 
-def send(labeller: Labeller, kind: str, step: int = 1, **content: Any) -> dict[str, Any]:
+def send(labeller: Labeller, kind: str, step: int | None = None, **content: Any) -> dict[str, Any]:
     """What the page would send; returns what it is then shown."""
+    step = step or labeller.widget.state["done"].get("page", 0) + 1
     message = {"kind": kind, "view": "page", "step": step, **content}
     labeller.widget._handle_custom_msg(message, [])
     state: dict[str, Any] = labeller.widget.state
@@ -65,9 +67,9 @@ def shown(labeller: Labeller) -> list[int]:
 
 def test_a_label_is_saved_and_then_said_to_be_done(make: Make) -> None:
     labeller = make()
-    state = send(labeller, "label", step=7, index=1, **{"class": 2})
+    state = send(labeller, "label", index=1, **{"class": 2})
     assert state["events"] == [(1, 2)]
-    assert state["done"] == {"page": 7}
+    assert state["done"] == {"page": 1}
     assert state["messages"] == []
     assert make().store.labels.tolist() == [2]
 
@@ -77,6 +79,30 @@ def test_the_pair_sent_counts_whatever_the_order(make: Make) -> None:
     for index, class_ in [(2, 0), (0, 1), (1, 2)]:
         send(labeller, "label", index=index, **{"class": class_})
     assert dict(labeller.store.events) == {2: 0, 0: 1, 1: 2}
+
+
+def test_steps_that_overtake_each_other_are_put_in_order(make: Make) -> None:
+    labeller = make()
+    send(labeller, "undo", step=3, index=0)
+    state = send(labeller, "label", step=2, index=0, **{"class": 1})
+    assert state["events"] == []
+    assert state["done"] == {}
+    send(labeller, "label", step=4, index=2, **{"class": 2})
+    state = send(labeller, "label", step=1, index=1, **{"class": 0})
+    assert state["events"] == [(1, 0), (2, 2)]
+    assert state["done"] == {"page": 4}
+    assert state["messages"] == []
+
+
+def test_steps_in_several_threads_lose_nothing(make: Make) -> None:
+    labeller = make(batch=12)
+    pairs = [(index, index % 3) for index in range(12)]
+    with ThreadPoolExecutor(4) as pool:
+        for step, (index, class_) in reversed(list(enumerate(pairs, 1))):
+            pool.submit(send, labeller, "label", step, index=index, **{"class": class_})
+    assert labeller.store.events == pairs
+    assert labeller.widget.state["events"] == pairs
+    assert labeller.failure is None
 
 
 def test_every_batch_is_scored_before_the_next_is_chosen(make: Make) -> None:
