@@ -172,10 +172,10 @@ def _same(given: Any, logits_N_C: Tensor) -> bool:
         return True
     if not isinstance(given, Tensor) or given.shape != logits_N_C.shape:
         return False
-    difference = given.float() - logits_N_C.float()
+    difference = given.double() - logits_N_C.double()
     rounding = max(torch.finfo(tensor.dtype).eps for tensor in (given, logits_N_C))
     spread = (difference.amax(1) - difference.amin(1)).amax()
-    return bool(spread <= 32 * rounding * (1 + given.float().abs().amax()))
+    return bool(spread <= 32 * rounding * (1 + given.double().abs().amax()))
 
 
 def _weight(call: Call, logits_N_C: Tensor, embedding_N_D: Tensor) -> Tensor | None:

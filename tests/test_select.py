@@ -184,9 +184,15 @@ class Wrapped(nn.Module):
         return self.change(self.inner(inputs))
 
 
-def test_log_softmax_after_the_head_changes_nothing(images: Tensor) -> None:
-    after = Wrapped(lambda logits: logits.log_softmax(1))
-    np.testing.assert_array_equal(chosen(after, images), chosen(network(), images))
+@pytest.mark.parametrize("number", [torch.float32, torch.float64, torch.bfloat16])
+def test_log_softmax_after_the_head_changes_nothing(images: Tensor, number: torch.dtype) -> None:
+    after = Wrapped(lambda logits: logits.log_softmax(1)).to(number)
+    seen = look(after, [images])
+    torch.testing.assert_close(
+        seen.embedding_N_D, network().eval()[:3](images).detach(), atol=0.02, rtol=0.02
+    )
+    assert seen.logits_N_C.dtype == torch.float32
+    assert len(chosen(after, images)) == 10
 
 
 @pytest.mark.parametrize(
