@@ -155,7 +155,7 @@ def _last(calls: Sequence[Call], logits_N_C: Tensor) -> Call:
             "none of the classifier's nn.Linear layers ran under a hook (is it compiled? then "
             f"give the original); or {NAME_IT}"
         )
-    if logits_N_C.min() >= 0 and torch.allclose(logits_N_C.sum(1).float(), torch.tensor(1.0)):
+    if logits_N_C.min() >= 0 and (logits_N_C.sum(1) - 1).abs().max() < 0.01:
         raise InputError("the classifier gives probabilities; it must give logits, before soft-max")
     raise InputError(f"the classifier's logits are not the output of an nn.Linear layer; {NAME_IT}")
 
@@ -172,10 +172,11 @@ def _same(given: Any, logits_N_C: Tensor) -> bool:
         return True
     if not isinstance(given, Tensor) or given.shape != logits_N_C.shape:
         return False
-    difference = given.double() - logits_N_C.double()
+    exact = given.cpu().double()  # some devices have no such numbers
+    difference = exact - logits_N_C.cpu().double()
     rounding = max(torch.finfo(tensor.dtype).eps for tensor in (given, logits_N_C))
     spread = (difference.amax(1) - difference.amin(1)).amax()
-    return bool(spread <= 32 * rounding * (1 + given.double().abs().amax()))
+    return bool(spread <= 32 * rounding * (1 + exact.abs().amax()))
 
 
 def _weight(call: Call, logits_N_C: Tensor, embedding_N_D: Tensor) -> Tensor | None:
