@@ -14,6 +14,7 @@ from ialelib.errors import InputError, unknown
 from ialelib.figure_table import stem as stem_of
 from ialelib.makers import needed
 from ialelib.params import Overlap, PolicyTraining, ToyGaussians, TransferDatasets
+from ialelib.params_own import OwnPool
 from ialelib.params_studies import AlilTraining, Compared, RunTime, Sizes, Statistics, TrainingCost
 from ialelib.strict import Params, project
 
@@ -27,6 +28,7 @@ NOTEBOOKS: dict[str, type[Params]] = {
     "07_class_count": Compared,
     "08_ablation_experts": Compared,
     "09_ablation_sizes": Sizes,
+    "10_own_pool": OwnPool,
     "11_training_cost": TrainingCost,
     "12_statistics": Statistics,
     "13_exploration": Compared,

@@ -1,6 +1,6 @@
 """What the images look like (Fig. 9)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -29,6 +29,25 @@ def samples(sets: Sequence[DataSet], classes: int = 10, columns: int = 8) -> Fig
         ax.set_yticks([height * (row + 0.5) for row in range(shown)], map(str, range(shown)))
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
+    return figure
+
+
+def batches(
+    images_N: np.ndarray, chosen: Mapping[str, np.ndarray], titles_N: Sequence[str]
+) -> Figure:
+    """The images of several batches, a row for each, with their titles above."""
+    columns = max(map(len, chosen.values()))
+    size = 1.05 * columns + 1.2, 1.5 * len(chosen)
+    figure, axes = plt.subplots(len(chosen), columns, figsize=size, squeeze=False)
+    for row, (name, batch) in zip(axes, chosen.items(), strict=True):
+        for ax, index in zip(row, batch, strict=False):
+            ax.imshow(images_N[index], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            ax.set_title(titles_N[index], fontsize="x-small")
+        for ax in row:
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+        row[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    figure.tight_layout()
     return figure
 
 

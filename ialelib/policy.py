@@ -79,12 +79,16 @@ class Policy(nn.Module):
         Raises:
             InputError: a state of another embedding width or class count, or with NaN.
         """
-        return self._logits(state).sigmoid()
+        return self.log_odds(state).sigmoid()
 
     @one_thread()
     @torch.inference_mode()
-    def _logits(self, state: State) -> Tensor:
-        # Ranks are taken before the sigmoid, which rounds to 1 in float32 from about 17 on.
+    def log_odds(self, state: State) -> Tensor:
+        """Scores before the sigmoid, N: for ranks, as a sigmoid rounds to 1 from about 17 on.
+
+        Raises:
+            InputError: as `scores`.
+        """
         self.check(classes=state.logits_N_C.shape[1], embedding=state.embedding_N_D.shape[1])
         # One result for all: small ones kept from every piece would fragment the memory.
         logits_N = torch.empty(len(state))
@@ -102,7 +106,7 @@ class Policy(nn.Module):
         Raises:
             InputError: a state of another embedding width or class count, or `acq` above n.
         """
-        return top(self._logits(state).numpy(), acq, rng or np.random.default_rng(0))
+        return top(self.log_odds(state).numpy(), acq, rng or np.random.default_rng(0))
 
     def select(self, query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
         """`choose` with an expert's signature."""

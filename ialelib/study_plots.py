@@ -1,4 +1,4 @@
-"""Figures of 05 to 07 and 13: median-filtered learning curves, and exploration schedules."""
+"""Figures of 05 to 07, 10 and 13: median-filtered curves, gains by width, schedules."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ialelib.episode import Imitation
 from ialelib.metrics import median_filtered
-from ialelib.plots import curve_panel, learning_curves, one_legend, styles
+from ialelib.plots import POLICY_COLOURS, curve_panel, learning_curves, one_legend, styles
 
 
 def filtered_curves(curves: pd.DataFrame, window: int, enlarge: bool = False) -> Figure:
@@ -50,6 +50,39 @@ def _enlarge(ax: Axes, curves: pd.DataFrame) -> None:
     margin = 0.1 * (means.max() - means.min()) + 1e-3
     ax.set_xlim(late["labels"].min(), late["labels"].max())
     ax.set_ylim(means.min() - margin, means.max() + margin)
+
+
+def width_gains(gains: pd.DataFrame) -> Figure:
+    """AUBC over random sampling by embedding width: every seed a dot, and the mean with 95%.
+
+    `gains` is a table of `own_pool.gains`; a colour for each rule that fits the widths.
+    """
+    figure, ax = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
+    rules = list(gains["strategy"].unique())
+    given = {
+        "data": gains.assign(width=gains["width"].astype(str)),
+        "x": "width",
+        "y": "gain",
+        "hue": "strategy",
+        "order": [str(width) for width in sorted(gains["width"].unique())],
+        "hue_order": rules,
+        "palette": dict(zip(rules, POLICY_COLOURS, strict=False)),
+        "dodge": 0.4 if len(rules) > 1 else False,
+        "ax": ax,
+    }
+    apart = {"dodge": len(rules) > 1, "jitter": False, "alpha": 0.3, "legend": False}
+    sns.stripplot(**given | apart)
+    markers = ["o", "s", "^"][: len(rules)]
+    sns.pointplot(**given, linestyle="none", markers=markers, errorbar=("ci", 95), seed=0)
+    ax.axhline(0, color="0.6", linewidth=1)
+    ax.set(
+        title=f"{gains['dataset'].iloc[0]} ({gains['seed'].nunique()} seeds, 95% interval)",
+        xlabel="embedding width D of the classifier, numbers",
+        ylabel="AUBC minus Random's",
+    )
+    ax.legend(title="fitted by", loc="upper left", bbox_to_anchor=(1, 1))
+    sns.despine(ax=ax)
+    return figure
 
 
 def schedules(imitations: Mapping[str, Imitation], episodes: int = 30) -> Figure:

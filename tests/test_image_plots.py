@@ -23,6 +23,17 @@ def test_a_class_with_few_images_ends_in_white(small_digits: DataSet) -> None:
     assert not (tiles[:, : -(28 + GAP)] == 255).all()
 
 
+def test_batches_show_their_images_in_order_with_titles(small_digits: DataSet) -> None:
+    chosen = {"policy": np.array([5, 3]), "random": np.array([8])}
+    titles = [f"image {n}" for n in range(600)]
+    figure = image_plots.batches(small_digits.train_inputs, chosen, titles)
+    shown = [ax.get_title() for ax in figure.axes]
+    assert shown == ["image 5", "image 3", "image 8", ""]
+    drawn = figure.axes[1].get_images()[0].get_array()
+    np.testing.assert_array_equal(drawn, small_digits.train_inputs[3])
+    assert [ax.get_ylabel() for ax in figure.axes[::2]] == ["policy", "random"]
+
+
 def test_colours_are_kept() -> None:
     images = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
     labels = np.array([0, 1])

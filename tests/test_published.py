@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
+from torch import nn
 
 from ialelib import metrics, policy, units
 from ialelib.experts import PAPER_EXPERTS
@@ -57,23 +57,15 @@ def test_readme_example_runs() -> None:
     code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert code is not None
     assert code[1].strip().count("\n") < 10
-    generator = torch.Generator().manual_seed(0)
-
-    def my_classifier(images: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        return (
-            torch.randn(len(images), 10, generator=generator),
-            torch.rand(len(images), 128, generator=generator),
-        )
-
+    last = nn.Linear(200, 10)
     names: dict[str, object] = {
-        "my_classifier": my_classifier,
+        "classifier": nn.Sequential(nn.Flatten(), nn.Linear(784, 200), nn.ReLU(), last),
         "images": np.zeros((1000, 28, 28), dtype=np.uint8),
-        "labels": torch.arange(1000) % 10,
         "labelled": np.arange(100),
-        "unlabelled": np.arange(100, 1000),
+        "labels": np.arange(100) % 10,
     }
     exec(code[1], names)
-    chosen = names["label_these"]
+    chosen = names["batch"]
     assert isinstance(chosen, np.ndarray)
     assert len(np.unique(chosen)) == 10
     assert chosen.min() >= 100

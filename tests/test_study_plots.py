@@ -62,3 +62,19 @@ def test_schedules_draw_what_algorithm_1_would_toss() -> None:
     np.testing.assert_allclose(falling, [1, 0.9**2, 0.9**3, 0.9**4])
     dots = [drawn for drawn in ax.collections if isinstance(drawn, PathCollection)]
     assert [list(drawn.get_sizes()) for drawn in dots] == [[50, 50, 8, 8]] * 2
+
+
+def test_gains_by_width_are_drawn_at_their_means() -> None:
+    rows = [
+        {"dataset": "mnist", "width": width, "strategy": rule, "seed": seed, "gain": gain + seed}
+        for width, rule, gain in [(64, "pool", 1.0), (64, "pad", 2.0), (128, "pool", 3.0)]
+        for seed in (0, 2)
+    ]
+    (ax,) = study_plots.width_gains(pd.DataFrame(rows)).axes
+    means = [line.get_ydata() for line in ax.get_lines() if line.get_marker() in ("o", "s")]
+    drawn = [value for line in means for value in np.asarray(line, float) if np.isfinite(value)]
+    assert sorted(drawn) == [2, 3, 4]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["64", "128"]
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["pool", "pad"]

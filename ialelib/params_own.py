@@ -1,0 +1,59 @@
+"""Typed, strict parameters of 10_own_pool."""
+
+from collections.abc import Collection
+
+from typing_extensions import override
+
+from ialelib import data, policy
+from ialelib.errors import InputError
+from ialelib.own_pool import Plan
+from ialelib.params import among
+from ialelib.strict import Params, about
+from ialelib.widths import NARROWEST, RULES, WIDEST
+
+
+class OwnPool(Params):
+    """Parameters of 10_own_pool."""
+
+    dataset: str
+    """Plays the pool of one's own; its labels play the person who labels."""
+    policy: str
+    initial: int
+    budget: int
+    acq: int
+    n: int
+    seeds: list[int]
+    width_dataset: str
+    widths: list[int]
+    rules: list[str]
+    """How other widths are fitted to the policy's; the first is used at its own width, too."""
+    width_budget: int
+    width_seeds: list[int]
+    processes: int
+
+    def plan(self) -> Plan:
+        """The cycles in which the policy is compared with random sampling."""
+        return Plan(self.initial, self.budget, self.acq, self.n)
+
+    def width_plan(self) -> Plan:
+        """The cycles with classifiers of several widths."""
+        return Plan(self.initial, self.width_budget, self.acq, self.n)
+
+    @override
+    def makes(self, notebook: str) -> set[str]:
+        return {f"{self.figures}/{notebook}_curves.csv"}
+
+    @override
+    def check(self, made: Collection[str] = ()) -> None:
+        among("dataset", [self.dataset], "data set", data.available())
+        among("width_dataset", [self.width_dataset], "data set", data.available())
+        among("rules", self.rules, "rule", RULES)
+        if not (self.widths and self.rules and self.seeds and self.width_seeds):
+            raise InputError("widths, rules, seeds and width_seeds must not be empty")
+        if not all(NARROWEST <= width <= WIDEST for width in self.widths):
+            raise InputError(f"widths must be {NARROWEST} to {WIDEST}, not {self.widths}")
+        if self.policy not in made:
+            with about("policy"):
+                policy.load(self.policy)
+        self.plan().check(len(data.load(self.dataset).train_labels))
+        self.width_plan().check(len(data.load(self.width_dataset).train_labels))

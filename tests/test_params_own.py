@@ -1,0 +1,44 @@
+"""Parameters of 10_own_pool."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ialelib.errors import InputError
+from ialelib.own_pool import Plan
+from ialelib.params_own import OwnPool
+
+QUICK = yaml.safe_load((Path(__file__).parent.parent / "params/quick/10_own_pool.yaml").read_text())
+
+
+def test_plans_share_all_but_the_budget() -> None:
+    settings = OwnPool.of(QUICK)
+    assert settings.plan() == Plan(initial=20, budget=60, acq=10, n=100)
+    assert settings.width_plan() == Plan(initial=20, budget=40, acq=10, n=100)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset": "fminst-10k"}, "parameter 'dataset': .*did you mean 'fmnist-10k'"),
+        ({"width_dataset": "mnst"}, "parameter 'width_dataset': unknown data set"),
+        ({"policy": "mnist-cn"}, "parameter 'policy': .*did you mean 'mnist-cnn'"),
+        ({"rules": ["pol"]}, "parameter 'rules': .*did you mean 'pool'"),
+        ({"widths": [63]}, r"widths must be 64 to 512, not \[63\]"),
+        ({"widths": [513]}, r"widths must be 64 to 512, not \[513\]"),
+        ({"widths": []}, "widths, rules"),
+        ({"rules": []}, "widths, rules"),
+        ({"budget": 65}, "a multiple of acq more"),
+        ({"width_budget": 65}, "a multiple of acq more"),
+        ({"n": 9000}, "does not fit a pool of 8000"),
+    ],
+)
+def test_wrong_values_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        OwnPool.of(QUICK | changes)
+
+
+def test_a_policy_that_the_same_batch_trains_need_not_be_there_yet() -> None:
+    assert OwnPool.checked(QUICK | {"policy": "runs/new"}, made={"runs/new"}).policy == "runs/new"
