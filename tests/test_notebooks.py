@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)\)")
 
 
@@ -19,6 +20,11 @@ def cells(path: Path, kind: str) -> list[dict[str, Any]]:
 def test_pictures_and_pages_that_it_links_to_exist(path: Path) -> None:
     text = "\n".join("".join(cell["source"]) for cell in cells(path, "markdown"))
     assert [link for link in LINK.findall(text) if not (path.parent / link).exists()] == []
+
+
+def test_what_the_readme_links_to_exists() -> None:
+    readme = ROOT / "README.md"
+    assert [link for link in LINK.findall(readme.read_text()) if not (ROOT / link).exists()] == []
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

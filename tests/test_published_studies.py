@@ -28,3 +28,20 @@ def test_leaving_a_family_of_experts_out_costs_nothing_that_ten_seeds_can_show()
     against_full = compared("08_ablation_experts_curves", full).filter(regex="no_", axis=0)
     assert against_full["gain"].abs().max() < 0.006
     assert (against_full["p_holm"] > 0.9).all()
+
+
+def test_the_policy_of_a_cnn_gains_on_an_mlp_as_its_experts_do() -> None:
+    curves = units.read(FOLDER / "mlp/05_transfer_classifiers_curves.csv")
+    table = metrics.compare(curves).set_index(["dataset", "strategy"])
+    assert set(curves["classifier"]) == {"mlp"}
+    assert (table["seeds"] == 10).all()
+    rounded = table.round(3)
+    for dataset, *claimed in (
+        ("mnist", 0.024, 0.014, 0.027, 0.025),
+        ("fmnist", 0.012, 0.039, 0.018, 0.015),
+        ("kmnist-10k", 0.018, 0.020, 0.016, 0.023),
+    ):
+        names = ("mnist-cnn", "mc_dropout", "badge")
+        gain, *others = (rounded.loc[(dataset, name), "gain"] for name in names)
+        assert [gain, rounded.loc[(dataset, "mnist-cnn"), "p_holm"], *others] == claimed
+    assert (table.xs("coreset", level="strategy")["p_holm"] > 0.05).all()
