@@ -53,7 +53,8 @@ test: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 tests notebooks
+	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=900 \
+		-n $(CORES) --dist loadfile tests notebooks
 
 bench: setup
 	$(BIN)/python benchmarks/bench.py --acq $(ACQ)

@@ -131,8 +131,8 @@ def curve_panel(ax: Axes, curves: pd.DataFrame, looks: dict[str, tuple[str, Any]
 
 def one_legend(panels: Sequence[Axes]) -> None:
     """One legend for a row of `curve_panel`s with the same `styles`, beside the last of them."""
-    for ax in panels:
-        ax.get_legend().remove()
+    for legend in filter(None, [ax.get_legend() for ax in panels]):
+        legend.remove()
     handles, names = panels[-1].get_legend_handles_labels()
     shown = [NAMES.get(name, name) for name in names]
     panels[-1].legend(handles, shown, loc="upper left", bbox_to_anchor=(1.02, 1))

@@ -4,14 +4,28 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from IPython.core.getipython import get_ipython
 from tqdm.auto import tqdm
 
 T = TypeVar("T")
 
 
 def progress(items: Iterable[T], total: int, label: str) -> Iterator[T]:
-    """Iterate with a bar and the time left, on a terminal only.
+    """Iterate with a bar and the time left, on terminals and in notebooks that somebody runs.
 
-    Under papermill, nbval and in logs it prints nothing, so outputs stay comparable.
+    Under papermill, nbval, nbconvert and Voila, and in logs, it prints nothing, so outputs stay
+    comparable.
     """
-    yield from tqdm(items, total=total, desc=label, disable=not sys.stderr.isatty())
+    yield from tqdm(items, total=total, desc=label, disable=not watched())
+
+
+def watched() -> bool:
+    """Whether somebody sees what is printed: on a terminal, or in a notebook's front end.
+
+    A kernel tells front ends from programs that execute notebooks by whether it may ask for
+    input: there is somebody to answer, or there is not.
+    """
+    kernel = getattr(get_ipython(), "kernel", None)
+    if kernel is None:
+        return sys.stderr.isatty()
+    return bool(getattr(kernel, "_allow_stdin", False))
