@@ -1,0 +1,228 @@
+"""The figure of the toy demo: one Plotly widget, changed in place from step to step."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from ialelib import demo_layout
+from ialelib.demo import COMPARED, EDGES_X, GRID_X, GRID_Y, SIDES, Demo, Panel
+from ialelib.demo_layout import COLUMNS, MIDDLE
+from ialelib.plots import COLOURS, NAMES
+from ialelib.toy_plots import CLASS_COLOURS
+
+SYMBOLS = ("circle", "square")
+CLICKABLE = ("unlabelled", "class 0", "class 1", "newest")
+SCALE = ("#A0A0A0", COLOURS["policy"])
+TINTS = ((0, 0, 0.35), (0.499, 0, 0.08), (0.501, 1, 0.08), (1, 1, 0.35))
+"""Probability of class 1, the class whose colour the plane has there, and how strongly."""
+
+
+def build(demo: Demo) -> go.FigureWidget:
+    """The whole figure of a demo; `update` shows another state of it, or another demo, in it."""
+    figure = go.FigureWidget(layout=demo_layout.fixed())
+    figure._config = {"displayModeBar": False, "responsive": True, "doubleClick": False}
+    for side in range(len(SIDES)):
+        figure.add_traces(_plane(side) + _above(side))
+    figure.add_traces(_below())
+    update(figure, demo, point=0)
+    return figure
+
+
+def update(figure: go.FigureWidget, demo: Demo, point: int) -> None:
+    """Show the demo's present state, all at once, with a ring around `point`."""
+    with figure.batch_update():
+        for side, panel in enumerate(demo.panels):
+            for name, values in _values(demo, panel, point).items():
+                trace(figure, name, side).update(values)
+        figure.update_layout(demo_layout.changing(demo))
+
+
+def ring(figure: go.FigureWidget, demo: Demo, point: int) -> None:
+    """Move the ring to a point, or take it away where there is no such point."""
+    with figure.batch_update():
+        for side in range(len(SIDES)):
+            trace(figure, "chosen", side).update(_at(demo, [point]))
+
+
+def trace(figure: go.FigureWidget, name: str, side: int) -> Any:
+    """One of the figure's traces by what it shows, e.g. ("newest", 0) for the left panel."""
+    (found,) = figure.select_traces({"meta": _meta(name, side)})
+    return found
+
+
+def _meta(name: str, side: int) -> str:
+    return f"{SIDES[side]} {name}"
+
+
+def _plane(side: int) -> list[Any]:
+    """The traces of a panel's plane, from the bottom up."""
+    axes: dict[str, Any] = {"xaxis": f"x{1 + side}", "yaxis": f"y{1 + side}"}
+    tint = [[at, f"rgba({_rgb(CLASS_COLOURS[i])},{a})"] for at, i, a in TINTS]
+    boundary = go.Contour(
+        x=GRID_X,
+        y=GRID_Y,
+        contours={"start": 0.5, "end": 0.5, "size": 1, "coloring": "heatmap"},
+        line={"width": 2.5, "color": MIDDLE},
+        colorscale=tint,
+        zmin=0,
+        zmax=1,
+        zauto=False,
+        showscale=False,
+        hoverinfo="skip",
+        name="decision boundary",
+        meta=_meta("boundary", side),
+        **axes,
+    )
+    bar = {"thickness": 9, "len": 0.48, "lenmode": "fraction", "x": COLUMNS[side][1] + 0.002}
+    bar |= {"y": 0.60, "tickvals": [0, 0.5, 1], "outlinewidth": 0, "ticklen": 0, "xpad": 2}
+    grey = {"color": MIDDLE, "colorscale": [[0, SCALE[0]], [1, SCALE[1]]], "cmin": 0, "cmax": 1}
+    ringed = {"symbol": "circle-open", "size": 19, "color": COLOURS["badge"]}
+    styles: list[tuple[str, str, dict[str, Any]]] = [
+        ("unlabelled", "unlabelled", grey | {"colorbar": bar, "line": {"width": 0}}),
+        *((f"class {c}", f"labelled, class {c}", _marker(c)) for c in (0, 1)),
+        ("newest", "newest batch", {"size": 13, "line": {"width": 1.5, "color": "black"}}),
+        ("chosen", "chosen point", ringed | {"line": {"width": 3}}),
+    ]
+    points = [
+        go.Scatter(
+            mode="markers",
+            marker=marker,
+            name=shown,
+            meta=_meta(name, side),
+            hovertemplate="%{text}<extra></extra>" if name in CLICKABLE else None,
+            hoverinfo=None if name in CLICKABLE else "skip",
+            showlegend=side == 0,
+            **axes,
+        )
+        for name, shown, marker in styles
+    ]
+    return [boundary, *points]
+
+
+def _marker(c: int) -> dict[str, Any]:
+    outline = {"width": 1, "color": "black"}
+    return {"symbol": SYMBOLS[c], "size": 9, "color": CLASS_COLOURS[c], "line": outline}
+
+
+def _rgb(colour: str) -> str:
+    return ",".join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))
+
+
+def _above(side: int) -> list[Any]:
+    """The histograms above a panel."""
+    middles = (EDGES_X[1:] + EDGES_X[:-1]) / 2
+    return [
+        go.Bar(
+            x=middles,
+            marker={"color": CLASS_COLOURS[c], "line": {"width": 0}},
+            meta=_meta(f"histogram {c}", side),
+            hovertemplate=f"class {c}: %{{y:.0f}} % of the labels<extra></extra>",
+            showlegend=False,
+            xaxis=f"x{3 + side}",
+            yaxis=f"y{3 + side}",
+        )
+        for c in (0, 1)
+    ]
+
+
+def _below() -> list[Any]:
+    """Accuracy over labels, and the experts' shares in the policy's batch."""
+    lines = [
+        go.Scatter(
+            mode="lines+markers",
+            line={"dash": ("solid", "dash")[side]},
+            marker={"size": 7, "symbol": ("circle", "diamond-open")[side]},
+            meta=_meta("accuracy", side),
+            hovertemplate="%{x} labels: %{y:.1f} %<extra></extra>",
+            showlegend=False,
+            xaxis="x5",
+            yaxis="y5",
+        )
+        for side in range(len(SIDES))
+    ]
+    bars = [
+        go.Bar(
+            orientation="h",
+            y=[NAMES.get(name, "any of them") for name in (*COMPARED, "any")],
+            marker={"color": [COLOURS.get(name, MIDDLE) for name in (*COMPARED, "any")]},
+            textposition="outside",
+            meta=_meta("shares", side),
+            hoverinfo="skip",
+            showlegend=False,
+            xaxis="x6",
+            yaxis="y6",
+        )
+        for side in range(len(SIDES))
+    ]
+    return lines + bars
+
+
+def _values(demo: Demo, panel: Panel, point: int) -> dict[str, dict[str, Any]]:
+    """What changes in a panel's traces, by name."""
+    labels = demo.data.train_labels
+    old = np.setdiff1d(panel.labelled, panel.newest)
+    first = demo.panels[0].strategy == demo.panels[1].strategy and panel is demo.panels[1]
+    shares = [panel.shares.get(name) for name in (*COMPARED, "any")]
+    colour = COLOURS[panel.strategy]
+    colour = MIDDLE if panel.strategy == "random" or first else colour
+    return {
+        "boundary": {"z": panel.probability_Y_X},
+        "unlabelled": _unlabelled(demo, panel),
+        **{f"class {c}": _at(demo, old[labels[old] == c]) for c in (0, 1)},
+        "newest": _at(demo, panel.newest)
+        | {
+            "marker.color": [CLASS_COLOURS[c] for c in labels[panel.newest]],
+            "marker.symbol": [f"{SYMBOLS[c]}-x" for c in labels[panel.newest]],
+        },
+        "chosen": _at(demo, [point]),
+        **{
+            f"histogram {c}": {"y": 100 * panel.histogram_C_B[c] / len(panel.labelled)}
+            for c in (0, 1)
+        },
+        "accuracy": {
+            "x": panel.labels,
+            "y": 100 * np.array(panel.accuracy),
+            "line.color": colour,
+            "marker.color": colour,
+        },
+        "shares": {
+            "x": shares,
+            "text": [f"{share:.0f} %" if share is not None else "" for share in shares],
+            "visible": panel.strategy == "policy",
+        },
+    }
+
+
+def _unlabelled(demo: Demo, panel: Panel) -> dict[str, Any]:
+    """Grey dots; the policy's have the colour and the size of their score."""
+    found = _at(demo, panel.unlabelled)
+    if panel.score_U is None:
+        return found | {
+            "marker.color": MIDDLE,
+            "marker.size": 4,
+            "marker.showscale": False,
+        }
+    texts = [
+        f"{text}, score {score:.2f}"
+        for text, score in zip(found["text"], panel.score_U, strict=True)
+    ]
+    return found | {
+        "text": texts,
+        "marker.color": panel.score_U,
+        "marker.size": 3 + 5 * panel.score_U,
+        "marker.showscale": True,
+    }
+
+
+def _at(demo: Demo, points: np.ndarray | Sequence[int]) -> dict[str, Any]:
+    """Coordinates and hover texts of points, without those that do not exist."""
+    inside = np.array([p for p in points if 0 <= p < len(demo.points_N_2)], dtype=np.int64)
+    xy = demo.points_N_2[inside]
+    return {
+        "x": xy[:, 0],
+        "y": xy[:, 1],
+        "customdata": inside,
+        "text": [f"point {i}" for i in inside],
+    }
