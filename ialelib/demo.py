@@ -68,7 +68,7 @@ class Demo:
         policy: Policy,
         overlap: float = 0.2,
         seed: int = 0,
-        samples: int = 1000,
+        samples: int = 600,
         initial: int = 20,
     ) -> None:
         check_overlap(overlap)

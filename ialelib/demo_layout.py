@@ -5,19 +5,23 @@ from typing import Any
 from ialelib.demo import EDGES_X, GRID_Y, SIDES, Demo
 from ialelib.plots import NAMES
 
-HEIGHT = 740
+HEIGHT = 710
 FAINT = "rgba(127,127,127,0.25)"
 MIDDLE = "#8A8A8A"
-COLUMNS = ((0.0, 0.445), (0.535, 0.98))
+COLUMNS = ((0.0, 0.45), (0.55, 1.0))
 ROWS = {"above": (0.85, 0.96), "plane": (0.35, 0.83), "below": (0.0, 0.22)}
 STYLE = """<style>
 .ialelib-demo .js-plotly-plot .main-svg text {
   fill: var(--jp-ui-font-color1, #333) !important;
 }
 .ialelib-demo .js-plotly-plot .hoverlayer text { fill: #222 !important; }
-.ialelib-demo .js-plotly-plot .contourlines path {
+.ialelib-demo .js-plotly-plot .contourlayer path,
+.ialelib-demo .js-plotly-plot .scatterlayer .point,
+.ialelib-demo .js-plotly-plot .legend .scatterpts {
   stroke: var(--jp-ui-font-color1, #333) !important;
 }
+.ialelib-demo { max-width: 1400px; }
+.ialelib-demo .widget-hbox { column-gap: 14px; }
 </style>"""
 """Texts and the decision boundary take the colour of JupyterLab's theme, light or dark."""
 
@@ -27,13 +31,15 @@ def fixed() -> dict[str, Any]:
     axes: dict[str, Any] = {}
     for side, column in enumerate(COLUMNS):
         first = [float(EDGES_X[0]), float(EDGES_X[-1])]
-        axes[f"xaxis{1 + side}"] = _axis("feature 1", column, first, f"y{1 + side}")
-        axes[f"yaxis{1 + side}"] = _axis(
-            "feature 2", ROWS["plane"], [float(GRID_Y[0]), float(GRID_Y[-1])], f"x{1 + side}"
-        )
+        second = [float(GRID_Y[0]), float(GRID_Y[-1])]
+        title = ("feature 2", "")[side]
+        axes[f"xaxis{1 + side}"] = _axis("feature 1", column, first, f"y{1 + side}") | {"dtick": 2}
+        axes[f"yaxis{1 + side}"] = _axis(title, ROWS["plane"], second, f"x{1 + side}") | {
+            "dtick": 2
+        }
         above = _axis("", column, first, f"y{3 + side}") | {"showticklabels": False}
         axes[f"xaxis{3 + side}"] = above
-        share = _axis("labels, %", ROWS["above"], [0, 42], f"x{3 + side}")
+        share = _axis(("labels, %", "")[side], ROWS["above"], [0, 42], f"x{3 + side}")
         axes[f"yaxis{3 + side}"] = share | {"tickvals": [0, 20, 40]}
     axes["xaxis5"] = _axis("labelled points", COLUMNS[0], [0, 240], "y5")
     axes["yaxis5"] = _axis("test accuracy, %", ROWS["below"], [50, 100], "x5")
@@ -44,7 +50,7 @@ def fixed() -> dict[str, Any]:
     return axes | {
         "height": HEIGHT,
         "autosize": True,
-        "margin": {"l": 62, "r": 12, "t": 62, "b": 48, "autoexpand": False},
+        "margin": {"l": 62, "r": 44, "t": 64, "b": 48, "autoexpand": False},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"size": 12},
@@ -56,8 +62,9 @@ def fixed() -> dict[str, Any]:
         "legend": {
             "orientation": "h",
             "x": 0,
-            "y": 1.09,
-            "yanchor": "top",
+            "y": 1.02,
+            "yanchor": "bottom",
+            "traceorder": "normal",
             "itemclick": False,
             "itemdoubleclick": False,
         },
@@ -106,7 +113,14 @@ def _note(demo: Demo) -> dict[str, Any]:
 
 
 def _text(text: str, x: float, y: float) -> dict[str, Any]:
-    place = {"x": x, "y": y, "xref": "paper", "yref": "paper", "yanchor": "bottom"}
+    place = {
+        "x": x,
+        "y": y,
+        "xref": "paper",
+        "yref": "paper",
+        "yanchor": "bottom",
+        "xanchor": "center",
+    }
     return {"text": text, "showarrow": False} | place
 
 

@@ -9,28 +9,28 @@ import plotly.graph_objects as go
 from ialelib import demo_layout
 from ialelib.demo import COMPARED, EDGES_X, GRID_X, GRID_Y, SIDES, Demo, Panel
 from ialelib.demo_layout import COLUMNS, MIDDLE
-from ialelib.plots import COLOURS, NAMES
+from ialelib.plots import COLOURS, NAMES, POLICY_COLOURS
 from ialelib.toy_plots import CLASS_COLOURS
 
 SYMBOLS = ("circle", "square")
 CLICKABLE = ("unlabelled", "class 0", "class 1", "newest")
-SCALE = ("#A0A0A0", COLOURS["policy"])
-TINTS = ((0, 0, 0.35), (0.499, 0, 0.08), (0.501, 1, 0.08), (1, 1, 0.35))
+SCALE = ("#A0A0A0", POLICY_COLOURS[4])
+TINTS = ((0, 0, 0.25), (0.499, 0, 0.06), (0.501, 1, 0.06), (1, 1, 0.25))
 """Probability of class 1, the class whose colour the plane has there, and how strongly."""
 
 
 def build(demo: Demo) -> go.FigureWidget:
     """The whole figure of a demo; `update` shows another state of it, or another demo, in it."""
-    figure = go.FigureWidget(layout=demo_layout.fixed())
+    traces = [trace for side in range(len(SIDES)) for trace in (*_plane(side), *_above(side))]
+    # Plotly's widget loses what is added to it before it is shown: it must be whole at once.
+    plain = go.Figure([*traces, *_below(), _boundary_key()], demo_layout.fixed())
+    update(plain, demo, point=0)
+    figure = go.FigureWidget(plain)
     figure._config = {"displayModeBar": False, "responsive": True, "doubleClick": False}
-    for side in range(len(SIDES)):
-        figure.add_traces(_plane(side) + _above(side))
-    figure.add_traces(_below())
-    update(figure, demo, point=0)
     return figure
 
 
-def update(figure: go.FigureWidget, demo: Demo, point: int) -> None:
+def update(figure: go.Figure | go.FigureWidget, demo: Demo, point: int) -> None:
     """Show the demo's present state, all at once, with a ring around `point`."""
     with figure.batch_update():
         for side, panel in enumerate(demo.panels):
@@ -46,7 +46,7 @@ def ring(figure: go.FigureWidget, demo: Demo, point: int) -> None:
             trace(figure, "chosen", side).update(_at(demo, [point]))
 
 
-def trace(figure: go.FigureWidget, name: str, side: int) -> Any:
+def trace(figure: go.Figure | go.FigureWidget, name: str, side: int) -> Any:
     """One of the figure's traces by what it shows, e.g. ("newest", 0) for the left panel."""
     (found,) = figure.select_traces({"meta": _meta(name, side)})
     return found
@@ -75,7 +75,7 @@ def _plane(side: int) -> list[Any]:
         meta=_meta("boundary", side),
         **axes,
     )
-    bar = {"thickness": 9, "len": 0.48, "lenmode": "fraction", "x": COLUMNS[side][1] + 0.002}
+    bar = {"thickness": 9, "len": 0.48, "lenmode": "fraction", "x": COLUMNS[side][1] + 0.004}
     bar |= {"y": 0.60, "tickvals": [0, 0.5, 1], "outlinewidth": 0, "ticklen": 0, "xpad": 2}
     grey = {"color": MIDDLE, "colorscale": [[0, SCALE[0]], [1, SCALE[1]]], "cmin": 0, "cmax": 1}
     ringed = {"symbol": "circle-open", "size": 19, "color": COLOURS["badge"]}
@@ -99,6 +99,12 @@ def _plane(side: int) -> list[Any]:
         for name, shown, marker in styles
     ]
     return [boundary, *points]
+
+
+def _boundary_key() -> go.Scatter:
+    """The decision boundary's entry in the legend, which contours have none of."""
+    line = {"color": MIDDLE, "width": 2.5}
+    return go.Scatter(x=[None], y=[None], mode="lines", line=line, name="decision boundary")
 
 
 def _marker(c: int) -> dict[str, Any]:
@@ -133,7 +139,7 @@ def _below() -> list[Any]:
         go.Scatter(
             mode="lines+markers",
             line={"dash": ("solid", "dash")[side]},
-            marker={"size": 7, "symbol": ("circle", "diamond-open")[side]},
+            marker={"size": 7, "symbol": ("circle", "diamond")[side]},
             meta=_meta("accuracy", side),
             hovertemplate="%{x} labels: %{y:.1f} %<extra></extra>",
             showlegend=False,
@@ -145,6 +151,7 @@ def _below() -> list[Any]:
     bars = [
         go.Bar(
             orientation="h",
+            base=0,
             y=[NAMES.get(name, "any of them") for name in (*COMPARED, "any")],
             marker={"color": [COLOURS.get(name, MIDDLE) for name in (*COMPARED, "any")]},
             textposition="outside",
@@ -163,10 +170,12 @@ def _values(demo: Demo, panel: Panel, point: int) -> dict[str, dict[str, Any]]:
     """What changes in a panel's traces, by name."""
     labels = demo.data.train_labels
     old = np.setdiff1d(panel.labelled, panel.newest)
-    first = demo.panels[0].strategy == demo.panels[1].strategy and panel is demo.panels[1]
+    side = int(panel is demo.panels[1])
+    twins = demo.panels[0].strategy == demo.panels[1].strategy
     shares = [panel.shares.get(name) for name in (*COMPARED, "any")]
-    colour = COLOURS[panel.strategy]
-    colour = MIDDLE if panel.strategy == "random" or first else colour
+    # Black is not seen on a dark page.
+    grey = panel.strategy == "random" or (twins and side == 1)
+    colour = MIDDLE if grey else COLOURS[panel.strategy]
     return {
         "boundary": {"z": panel.probability_Y_X},
         "unlabelled": _unlabelled(demo, panel),
@@ -191,6 +200,8 @@ def _values(demo: Demo, panel: Panel, point: int) -> dict[str, dict[str, Any]]:
             "x": shares,
             "text": [f"{share:.0f} %" if share is not None else "" for share in shares],
             "visible": panel.strategy == "policy",
+            "width": 0.4 if twins else 0.8,
+            "offset": 0 if twins and side == 1 else -0.4,
         },
     }
 

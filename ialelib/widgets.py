@@ -46,7 +46,7 @@ def toy_demo(
     acq: int = 10,
     n: int = 200,
     seed: int = 0,
-    samples: int = 1000,
+    samples: int = 600,
     initial: int = 20,
     policy_name: str = "toy",
 ) -> ipywidgets.Box:
@@ -79,6 +79,7 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
             names, scorer, share, start, samples, initial
         )
         self.demo = self._fresh([left, right], overlap, seed)
+        self._playing: asyncio.Task[None] | None = None
         self.left, self.right = (
             _choice(f"{side} strategy", [(NAMES[name], name) for name in STRATEGIES], value)
             for side, value in zip(SIDES, (left, right), strict=True)
@@ -194,6 +195,8 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
         self.play.description = "Pause" if change["new"] else "Play"
         if change["new"]:
             self._playing = asyncio.get_running_loop().create_task(self._run())
+        elif self._playing:
+            self._playing.cancel()
 
     async def _run(self) -> None:
         while self.play.value and self._try(self._step):
