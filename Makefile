@@ -45,8 +45,10 @@ figures: setup
 
 # In two rules, as make wants patterns by themselves.
 fig%: setup
+	$(BIN)/python -m ialelib.batch params/$(PROFILE) $@
 	$(SNAKEMAKE) figure=$@ -- figures
 a21 cost: setup
+	$(BIN)/python -m ialelib.batch params/$(PROFILE) $@
 	$(SNAKEMAKE) figure=$@ -- figures
 
 gallery: setup

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from ialelib import figure_table
+from ialelib import figure_table, makers
 from ialelib.errors import InputError
 
 PROFILE = config.get("profile", "quick")
@@ -15,8 +15,9 @@ STEMS = sorted(path.stem for path in PARAMS.glob("*.yaml"))
 if not STEMS:
     profiles = sorted(path.name for path in Path("params").iterdir())
     raise WorkflowError(f"no params files in {PARAMS}; profiles are {', '.join(profiles)}")
+VALUES = {stem: yaml.safe_load((PARAMS / f"{stem}.yaml").read_text()) for stem in STEMS}
 # Notebooks never import the modules that run them.
-ENGINE = ("alone", "batch", "execute", "figure_table", "gallery", "pages")
+ENGINE = ("alone", "batch", "execute", "figure_table", "gallery", "makers", "pages")
 LIBRARY = sorted(str(path) for path in Path("ialelib").rglob("*.py") if path.stem not in ENGINE)
 
 
@@ -33,28 +34,11 @@ def drawn():
 
 def needs(wildcards):
     """What a notebook reads: policies and tables, or the notebooks of this profile that make them."""
-    wanted = read(wildcards.stem)
-    makers = [stem for stem in STEMS if made(stem) & wanted]
-    others = wanted.difference(*map(made, makers))
+    sources = makers.makers(wildcards.stem, VALUES)
+    made = [makers.made(stem, VALUES[stem]) for stem in sources]
+    others = makers.wanted(VALUES[wildcards.stem]).difference(*made)
     files = [path for name in sorted(others) for path in (Path("policies") / f"{name}.safetensors", Path(name))]
-    return [RUNS / f"{stem}.ipynb" for stem in makers] + [path for path in files if path.is_file()]
-
-
-def read(stem):
-    """Names of policies and paths of tables that a params file asks for."""
-    found = values(stem)
-    lists = [found.get(name, []) for name in ("policies", "compared", "curves")]
-    return {found.get("policy"), found.get("alil"), *sum(lists, [])} - {None}
-
-
-def made(stem):
-    """Names of policies and paths of tables, as `ialelib.strict.Params.makes` has them."""
-    found = values(stem)
-    return {found.get("save_policy"), f"{found['figures']}/{stem.split('-')[0]}_curves.csv"}
-
-
-def values(stem):
-    return yaml.safe_load((PARAMS / f"{stem}.yaml").read_text())
+    return [RUNS / f"{stem}.ipynb" for stem in sources] + [path for path in files if path.is_file()]
 
 
 localrules: all, figures, gallery
@@ -81,7 +65,7 @@ rule notebook:
     log:
         RUNS / "logs" / "{stem}.ipynb",
     # Each notebook spreads its own cycles over this many processes.
-    threads: lambda wildcards: values(wildcards.stem).get("processes", 1)
+    threads: lambda wildcards: VALUES[wildcards.stem].get("processes", 1)
     shell:
         "python -m ialelib.execute {input.notebook} {input.params} {log} {output}"
 
@@ -97,7 +81,7 @@ rule gallery:
 
 
 onsuccess:
-    for folder in sorted({values(stem)["figures"] for stem in drawn()}):
+    for folder in sorted({VALUES[stem]["figures"] for stem in drawn()}):
         print(f"Figures and tables: {Path(folder).resolve()}")
     print(f"Executed notebooks: {RUNS.resolve()}")
 

@@ -1,18 +1,21 @@
 """Files of parameters: which notebook each is for, and whether a batch of them can run.
 
-`python -m ialelib.batch FOLDER` checks every YAML file in a folder before a batch starts.
+`python -m ialelib.batch FOLDER [FIGURE]` checks the YAML files in a folder before a batch starts.
 """
 
 import sys
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from ialelib.errors import InputError, unknown
+from ialelib.figure_table import stem as stem_of
+from ialelib.makers import needed
 from ialelib.params import Overlap, PolicyTraining, ToyGaussians, TransferDatasets
 from ialelib.params_studies import AlilTraining, Compared, RunTime, Sizes, Statistics, TrainingCost
-from ialelib.strict import Params
+from ialelib.strict import Params, project
 
 NOTEBOOKS: dict[str, type[Params]] = {
     "01_toy_gaussians": ToyGaussians,
@@ -43,22 +46,47 @@ def read(path: Path, made: Collection[str] = ()) -> Params:
         notebook = path.stem.split("-")[0]
         if notebook not in NOTEBOOKS:
             raise unknown("notebook", notebook, NOTEBOOKS)
+        return NOTEBOOKS[notebook].checked(_values(path), made)
+    except InputError as error:
+        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
+
+
+def _values(path: Path) -> dict[str, Any]:
+    try:
         values = yaml.safe_load(path.read_text())
-        if not isinstance(values, dict):
-            raise InputError("the file must hold lines of the form `name: value`")
-        return NOTEBOOKS[notebook].checked(values, made)
-    except (InputError, OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: {error}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: the file must hold lines of the form `name: value`")
+    return values
+
+
+def paths(folder: Path, figure: str | None = None) -> list[Path]:
+    """The params files in a folder, or those that one figure of `figures.yaml` takes.
+
+    Raises:
+        InputError: no params files, no such figure, or one that this profile does not draw.
+    """
+    found = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    if not found:
+        profiles = sorted(path.name for path in folder.parent.glob("*/"))
+        raise InputError(f"no params files in {folder}; profiles are {', '.join(profiles)}")
+    if figure is None:
+        return list(found.values())
+    table = yaml.safe_load((project() / "figures.yaml").read_text())
+    profile = {stem: _values(path) for stem, path in found.items()}
+    return [found[stem] for stem in needed(stem_of(figure, table, found), profile)]
 
 
 def main(arguments: list[str]) -> int:
-    """Check the YAML files in the folders given; 0 if all are good.
+    """Check the params files in a folder, or those for a figure, named second; 0 if all are good.
 
     A file may need what a later one makes: Snakemake, too, runs them in the order of their needs.
     """
-    waiting = [path for folder in arguments for path in sorted(Path(folder).glob("*.yaml"))]
-    if not waiting:
-        print(f"no params files in {', '.join(arguments) or 'nothing'}", file=sys.stderr)
+    try:
+        waiting = paths(Path(arguments[0]), *arguments[1:2])
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
     made: set[str] = set()
     while waiting:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ialelib import figure_table
+from ialelib import figure_table, makers
 from ialelib.alone import alone
 from ialelib.errors import InputError
 
@@ -54,7 +54,7 @@ def small(tmp_path: Path) -> Path:
     shutil.copytree(PROJECT / "profiles", tmp_path / "profiles")
     library = tmp_path / "ialelib"
     library.mkdir()
-    for name in ("__init__", "errors", "figure_table", "alone"):
+    for name in ("__init__", "errors", "figure_table", "alone", "makers"):
         shutil.copy(PROJECT / "ialelib" / f"{name}.py", library)
     (library / "execute.py").write_text(EXECUTE)
     (library / "gallery.py").write_text(GALLERY)
@@ -189,6 +189,16 @@ def test_the_first_params_file_of_a_figure_that_is_there_counts() -> None:
         figure_table.stem("fig03b", table, ["03"])
     with pytest.raises(InputError, match="03-kmnist or 03"):
         figure_table.stem("fig03c", table, ["01"])
+
+
+def test_a_figure_takes_its_params_file_and_all_that_makes_what_it_needs() -> None:
+    profile = {stem: parameters(values) for stem, values in STEMS.items()}
+    found = ["02_policy_training", "03_transfer_datasets", "12_statistics"]
+    assert makers.needed("12_statistics", profile) == found
+    assert makers.needed("08_ablation_experts", profile) == [
+        "02_policy_training-warm",
+        "08_ablation_experts",
+    ]
 
 
 @pytest.mark.parametrize("profile", ["quick", "cpu", "paper"])

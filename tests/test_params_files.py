@@ -110,6 +110,18 @@ def test_main_finds_nothing_in_an_empty_folder(
     assert f"no params files in {tmp_path}" in capsys.readouterr().err
 
 
+def test_one_figure_asks_for_its_own_files_and_no_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, yaml.safe_dump(TOY), "01_toy_gaussians.yaml")
+    write(tmp_path, yaml.safe_dump(TRAINING | {"episods": 1}), "02_policy_training.yaml")
+    assert main([str(tmp_path), "fig01"]) == 0
+    assert main([str(tmp_path), "fig03a"]) == 2
+    assert "02_policy_training.yaml: unknown parameter 'episods'" in capsys.readouterr().err
+    assert main([str(tmp_path), "fig3a"]) == 2
+    assert "unknown figure 'fig3a'; did you mean 'fig03a'?" in capsys.readouterr().err
+
+
 def test_the_command_says_what_is_wrong_and_exits_with_2(tmp_path: Path) -> None:
     write(tmp_path, yaml.safe_dump(TOY | {"overlpa": 1}))
     command = [sys.executable, "-m", "ialelib.batch", str(tmp_path)]
