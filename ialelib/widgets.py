@@ -4,39 +4,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import anywidget
 import ipywidgets
-import traitlets
 
 from ialelib import demo_layout, demo_plots, policy
 from ialelib.demo import SIDES, STRATEGIES, Demo, check_overlap
 from ialelib.errors import InputError
 from ialelib.plots import NAMES
+from ialelib.widget_parts import Fit, Line
 
 PAUSE = 0.4  # seconds between two steps while it plays
 WIDE = {"description_width": "initial"}
-
-
-class Line(anywidget.AnyWidget):
-    """A line of text that screen readers speak whenever it changes."""
-
-    _esm = """
-    export default { render({ model, el }) {
-      el.setAttribute("role", model.get("role"));
-      el.setAttribute("aria-live", model.get("role") === "alert" ? "assertive" : "polite");
-      el.classList.add("ialelib-" + model.get("role"));
-      const show = () => { el.textContent = model.get("value"); };
-      model.on("change:value", show);
-      show();
-    } };
-    """
-    _css = """
-    .ialelib-status, .ialelib-alert { line-height: 1.4; min-height: 1.4em; }
-    .ialelib-status { color: var(--jp-ui-font-color1, #333); }
-    .ialelib-alert { color: var(--jp-error-color1, #c62828); font-weight: bold; }
-    """
-    value = traitlets.Unicode("").tag(sync=True)
-    role = traitlets.Unicode("status").tag(sync=True)
 
 
 def toy_demo(
@@ -127,6 +104,7 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
                 _row(self.acq, self.n, self.step, self.play, self.reset),
                 self.message,
                 self.figure,
+                Fit(around="ialelib-demo"),
                 _row(self.side, self.point, self.add, self.where),
                 self.status,
             ]
