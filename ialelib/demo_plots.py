@@ -77,6 +77,7 @@ def _plane(side: int) -> list[Any]:
     )
     bar = {"thickness": 9, "len": 0.48, "lenmode": "fraction", "x": COLUMNS[side][1] + 0.004}
     bar |= {"y": 0.60, "tickvals": [0, 0.5, 1], "outlinewidth": 0, "ticklen": 0, "xpad": 2}
+    bar |= {"title": {"text": "score", "side": "top", "font": {"size": 11}}}
     grey = {"color": MIDDLE, "colorscale": [[0, SCALE[0]], [1, SCALE[1]]], "cmin": 0, "cmax": 1}
     ringed = {"symbol": "circle-open", "size": 19, "color": COLOURS["badge"]}
     styles: list[tuple[str, str, dict[str, Any]]] = [

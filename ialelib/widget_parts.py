@@ -31,9 +31,11 @@ class Line(anywidget.AnyWidget):
 
 
 class Fit(anywidget.AnyWidget):
-    """Keeps Plotly's figure as wide as its place; put it into the same box of class `around`.
+    """Keeps Plotly's figure as wide as its place, and keys for the controls.
 
-    Plotly's widget measures its place before it has one, and afterwards only with the window.
+    Put it into the box of class `around`. Plotly's widget measures its place before it has one, and
+    afterwards only with the window. JupyterLab takes arrow keys for itself even from lists and
+    sliders, unless told not to.
     """
 
     _esm = """
@@ -49,6 +51,7 @@ class Fit(anywidget.AnyWidget):
       const start = () => {
         box = el.closest("." + model.get("around"));
         if (!box) return requestAnimationFrame(start);
+        box.dataset.lmSuppressShortcuts = "true";
         drawn.observe(box, { childList: true, subtree: true });
         sized.observe(box);
       };

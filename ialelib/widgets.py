@@ -1,6 +1,7 @@
 """The toy demo as a widget for JupyterLab and Voila: Figure 1 to play with."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -57,6 +58,8 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
         )
         self.demo = self._fresh([left, right], overlap, seed)
         self._playing: asyncio.Task[None] | None = None
+        # JupyterLab has what readers press handled in another thread than what plays.
+        self._lock = threading.RLock()
         self.left, self.right = (
             _choice(f"{side} strategy", [(NAMES[name], name) for name in STRATEGIES], value)
             for side, value in zip(SIDES, (left, right), strict=True)
@@ -126,13 +129,14 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
 
     def _try(self, action: Callable[..., None], *arguments: Any) -> bool:
         """Do it; what cannot be done is said in the message line, and leaves all as it was."""
-        try:
-            action(*arguments)
-        except InputError as error:
-            self.message.value = f"{str(error)[0].upper()}{str(error)[1:]}."
-            return False
-        self.message.value = ""
-        return True
+        with self._lock:
+            try:
+                action(*arguments)
+            except InputError as error:
+                self.message.value = f"{str(error)[0].upper()}{str(error)[1:]}."
+                return False
+            self.message.value = ""
+            return True
 
     def _restart(self) -> None:
         self.play.value = False
@@ -170,16 +174,21 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
         return label
 
     def _play(self, change: Any) -> None:
-        self.play.description = "Pause" if change["new"] else "Play"
-        if change["new"]:
-            self._playing = asyncio.get_running_loop().create_task(self._run())
-        elif self._playing:
-            self._playing.cancel()
+        with self._lock:
+            self.play.description = "Pause" if change["new"] else "Play"
+            if change["new"]:
+                self._playing = asyncio.get_running_loop().create_task(self._run())
+            elif self._playing:
+                self._playing.get_loop().call_soon_threadsafe(self._playing.cancel)
 
     async def _run(self) -> None:
-        while self.play.value and self._try(self._step):
+        while self._goes_on():
             await asyncio.sleep(PAUSE)
         self.play.value = False
+
+    def _goes_on(self) -> bool:
+        with self._lock:
+            return self.play.value and self._try(self._step)
 
     def _show(self) -> None:
         demo_plots.update(self.figure, self.demo, self.point.value)
