@@ -4,6 +4,7 @@ from typing import Any
 
 from ialelib.demo import EDGES_X, GRID_Y, SIDES, Demo
 from ialelib.plots import NAMES
+from ialelib.toy_plots import CLASS_COLOURS
 
 HEIGHT = 710
 FAINT = "rgba(127,127,127,0.25)"
@@ -136,3 +137,14 @@ def _axis(title: str, domain: tuple[float, float], span: list[float], anchor: st
         "linecolor": MIDDLE,
         "showline": True,
     }
+
+
+def tint() -> list[tuple[float, str]]:
+    """Colour of the plane by the probability of class 1: the likelier class's, faint in between."""
+    likelier = ((0, 0, 0.25), (0.499, 0, 0.06), (0.501, 1, 0.06), (1, 1, 0.25))
+    return [(at, _transparent(CLASS_COLOURS[c], strength)) for at, c, strength in likelier]
+
+
+def _transparent(colour: str, strength: float) -> str:
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{strength})"

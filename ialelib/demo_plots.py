@@ -1,6 +1,7 @@
 """The figure of the toy demo: one Plotly widget, changed in place from step to step."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,12 @@ from ialelib.toy_plots import CLASS_COLOURS
 SYMBOLS = ("circle", "square")
 CLICKABLE = ("unlabelled", "class 0", "class 1", "newest")
 SCALE = ("#A0A0A0", POLICY_COLOURS[4])
-TINTS = ((0, 0, 0.25), (0.499, 0, 0.06), (0.501, 1, 0.06), (1, 1, 0.25))
-"""Probability of class 1, the class whose colour the plane has there, and how strongly."""
 
 
 def build(demo: Demo) -> go.FigureWidget:
     """The whole figure of a demo; `update` shows another state of it, or another demo, in it."""
     traces = [trace for side in range(len(SIDES)) for trace in (*_plane(side), *_above(side))]
-    # Plotly's widget loses what is added to it before it is shown: it must be whole at once.
-    plain = go.Figure([*traces, *_below(), _boundary_key()], demo_layout.fixed())
+    plain = go.Figure([*traces, *_below(), *_keys()], demo_layout.fixed())
     update(plain, demo, point=0)
     figure = go.FigureWidget(plain)
     figure._config = {"displayModeBar": False, "responsive": True, "doubleClick": False}
@@ -37,6 +35,7 @@ def update(figure: go.Figure | go.FigureWidget, demo: Demo, point: int) -> None:
             for name, values in _values(demo, panel, point).items():
                 trace(figure, name, side).update(values)
         figure.update_layout(demo_layout.changing(demo))
+    _keep(figure)
 
 
 def ring(figure: go.FigureWidget, demo: Demo, point: int) -> None:
@@ -44,6 +43,14 @@ def ring(figure: go.FigureWidget, demo: Demo, point: int) -> None:
     with figure.batch_update():
         for side in range(len(SIDES)):
             trace(figure, "chosen", side).update(_at(demo, [point]))
+    _keep(figure)
+
+
+def _keep(figure: go.Figure | go.FigureWidget) -> None:
+    """Let views that are drawn later, or again when a page is reloaded, start from what is now."""
+    if isinstance(figure, go.FigureWidget):
+        figure._widget_data = deepcopy(figure._data)
+        figure._widget_layout = deepcopy(figure._layout_obj._props)
 
 
 def trace(figure: go.Figure | go.FigureWidget, name: str, side: int) -> Any:
@@ -59,13 +66,12 @@ def _meta(name: str, side: int) -> str:
 def _plane(side: int) -> list[Any]:
     """The traces of a panel's plane, from the bottom up."""
     axes: dict[str, Any] = {"xaxis": f"x{1 + side}", "yaxis": f"y{1 + side}"}
-    tint = [[at, f"rgba({_rgb(CLASS_COLOURS[i])},{a})"] for at, i, a in TINTS]
     boundary = go.Contour(
         x=GRID_X,
         y=GRID_Y,
         contours={"start": 0.5, "end": 0.5, "size": 1, "coloring": "heatmap"},
         line={"width": 2.5, "color": MIDDLE},
-        colorscale=tint,
+        colorscale=demo_layout.tint(),
         zmin=0,
         zmax=1,
         zauto=False,
@@ -94,7 +100,7 @@ def _plane(side: int) -> list[Any]:
             meta=_meta(name, side),
             hovertemplate="%{text}<extra></extra>" if name in CLICKABLE else None,
             hoverinfo=None if name in CLICKABLE else "skip",
-            showlegend=side == 0,
+            showlegend=side == 0 and name != "newest",
             **axes,
         )
         for name, shown, marker in styles
@@ -102,19 +108,19 @@ def _plane(side: int) -> list[Any]:
     return [boundary, *points]
 
 
-def _boundary_key() -> go.Scatter:
-    """The decision boundary's entry in the legend, which contours have none of."""
+def _keys() -> list[Any]:
+    """Entries of the legend for what has no single look, or is not there at first."""
     line = {"color": MIDDLE, "width": 2.5}
-    return go.Scatter(x=[None], y=[None], mode="lines", line=line, name="decision boundary")
+    newest = _marker(0) | {"symbol": "circle-x", "size": 13}
+    return [
+        go.Scatter(x=[None], y=[None], mode="markers", marker=newest, name="newest batch"),
+        go.Scatter(x=[None], y=[None], mode="lines", line=line, name="decision boundary"),
+    ]
 
 
 def _marker(c: int) -> dict[str, Any]:
     outline = {"width": 1, "color": "black"}
     return {"symbol": SYMBOLS[c], "size": 9, "color": CLASS_COLOURS[c], "line": outline}
-
-
-def _rgb(colour: str) -> str:
-    return ",".join(str(int(colour[i : i + 2], 16)) for i in (1, 3, 5))
 
 
 def _above(side: int) -> list[Any]:
