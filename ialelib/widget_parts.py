@@ -34,8 +34,8 @@ class Fit(anywidget.AnyWidget):
     """Keeps Plotly's figure as wide as its place, and keys for the controls.
 
     Put it into the box of class `around`. Plotly's widget measures its place before it has one, and
-    afterwards only with the window. JupyterLab takes arrow keys for itself even from lists and
-    sliders, unless told not to.
+    afterwards only with the window. JupyterLab takes arrow keys for itself, even from lists and
+    sliders, unless they end here.
     """
 
     _esm = """
@@ -51,7 +51,7 @@ class Fit(anywidget.AnyWidget):
       const start = () => {
         box = el.closest("." + model.get("around"));
         if (!box) return requestAnimationFrame(start);
-        box.dataset.lmSuppressShortcuts = "true";
+        box.addEventListener("keydown", event => event.stopPropagation());
         drawn.observe(box, { childList: true, subtree: true });
         sized.observe(box);
       };
