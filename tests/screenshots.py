@@ -18,6 +18,7 @@ SIZES = ((1280, 900), (1920, 1080))
 
 def step(page: Page) -> None:
     """Press Step, and wait for what it shows each time."""
+    page.locator(".scatterlayer .point").first.wait_for()
     for number in range(1, STEPS + 1):
         page.get_by_role("button", name="Step", exact=True).click()
         page.get_by_role("status").filter(has_text=f"Step {number}.").wait_for()

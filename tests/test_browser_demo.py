@@ -129,6 +129,7 @@ def drag_the_overlap(page: Page) -> None:
 
 def slide(page: Page, share: float) -> None:
     """Drag the slider's handle to a share of its width."""
+    page.locator(".noUi-target").scroll_into_view_if_needed()
     bar = page.locator(".noUi-target").bounding_box()
     handle = page.locator(".noUi-handle").bounding_box()
     assert bar is not None
