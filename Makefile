@@ -2,12 +2,14 @@
 PYTHON ?= python3
 PROFILE ?= quick
 ACQ ?= 10
+THEME ?= light
+PORT ?= 8866
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 WHERE ?= $(if $(SLURM),--profile profiles/slurm,--cores $(CORES))
 BIN := .venv/bin
 export PYTHONHASHSEED := 0
 
-.PHONY: help setup reproduce figures gallery a21 cost test bench lab format clean
+.PHONY: help setup reproduce figures gallery a21 cost test bench lab demo format clean
 help:
 	@echo "make reproduce   run every notebook in its quick profile on the shipped data (PROFILE=cpu|paper for more)"
 	@echo "make figures     the same without the gallery; make fig03a draws one figure of the paper, by its name"
@@ -15,6 +17,7 @@ help:
 	@echo "make test        lint, types, unit tests, and every notebook with outputs compared"
 	@echo "make bench       speed and memory against plain references, into benchmarks/ (45 minutes; ACQ=40 for less)"
 	@echo "make lab         open the notebooks in JupyterLab"
+	@echo "make demo        Figure 1 to play with, as a web page on this machine only (THEME=dark; BROWSER=no)"
 	@echo "make format      format code and notebooks"
 	@echo "make clean       remove .venv, runs and caches"
 
@@ -63,6 +66,13 @@ bench: setup
 
 lab: setup
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/00_index.ipynb
+
+# Under notebooks/ lies the template, which fetches nothing from other servers. With `exec` Voila
+# itself gets the signal that ends make.
+demo: setup
+	JUPYTER_PATH="$(CURDIR)/notebooks$${JUPYTER_PATH:+:$$JUPYTER_PATH}" exec $(BIN)/voila notebooks/voila/demo.ipynb \
+		--Voila.ip=127.0.0.1 --port=$(PORT) --template=offline --theme=$(THEME) --strip_sources=True \
+		$(if $(filter no,$(BROWSER)),--no-browser)
 
 format: setup
 	$(BIN)/ruff check --fix

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 
-from ialelib import usage
+from ialelib import static, usage
 from ialelib.alone import alone
 from ialelib.files import atomic
 
@@ -17,8 +17,9 @@ from ialelib.files import atomic
 def execute(notebook: Path, parameters: Path, log: Path, output: Path) -> int:
     """Run a notebook in its own folder with the parameters in a YAML file; papermill's exit code.
 
-    The output's metadata get a field `usage`: machine, cpu_seconds and peak_mb. A run of the same
-    notebook that outlived its batch is waited for, so that never two of them write to one place.
+    The output has no widgets, and its metadata get a field `usage`: machine, cpu_seconds and
+    peak_mb. A run of the same notebook that outlived its batch is waited for, so that never two of
+    them write to one place.
     """
     command = [sys.executable, "-m", "papermill", "--log-output", "--no-progress-bar"]
     command += ["--cwd", str(notebook.parent), "-f", str(parameters), str(notebook), str(log)]
@@ -31,6 +32,7 @@ def execute(notebook: Path, parameters: Path, log: Path, output: Path) -> int:
 
 def _publish(log: Path, output: Path, used: usage.Usage) -> None:
     executed = nbformat.read(log, as_version=4)
+    static.strip(executed)
     executed.metadata["usage"] = {
         "machine": usage.processor(),
         "cpu_seconds": round(used.cpu_seconds),

@@ -80,8 +80,8 @@ class Classifier(nn.Module):
 
     @property
     def drops(self) -> list[Dropout]:
-        """The dropout layers, in the order in which training draws their masks."""
-        return [module for module in self.modules() if isinstance(module, Dropout)]
+        """The layers that drop anything, in the order in which training draws their masks."""
+        return [module for module in self.modules() if isinstance(module, Dropout) and module.p > 0]
 
     def embed(self, inputs: Tensor) -> Tensor:
         """Embedding M_e(x), N x D (Sec. 3.2)."""

@@ -30,6 +30,7 @@ class ToyGaussians(Params):
     episodes: int
     seeds: list[int]
     processes: int
+    save_policy: str | None
 
     def data(self, seed: int) -> data.DataSet:
         """The two Gaussians drawn from a seed."""
@@ -47,6 +48,10 @@ class ToyGaussians(Params):
     @override
     def check(self, made: Collection[str] = ()) -> None:
         self.imitation().check(self.data(seed=1))
+
+    @override
+    def makes(self, notebook: str) -> set[str]:
+        return {self.save_policy} if self.save_policy else set()
 
 
 class Paired(Params):

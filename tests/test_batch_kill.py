@@ -25,6 +25,7 @@ PARAMETERS = {
     "episodes": 2,
     "seeds": [0, 1, 2],
     "processes": 2,
+    "save_policy": None,
 }
 COPIED = ("Makefile", "Snakefile", "figures.yaml", "pyproject.toml", "requirements.lock")
 FOLDERS = ("ialelib", "profiles", "notebooks", "policies")

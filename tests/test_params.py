@@ -21,6 +21,7 @@ TOY: dict[str, Any] = {
     "episodes": 2,
     "seeds": [1, 2],
     "processes": 1,
+    "save_policy": None,
 }
 COMMON = ("runs", "figures", "initial", "acq", "n", "seeds", "processes")
 CYCLES: dict[str, Any] = {name: TOY[name] for name in COMMON} | {

@@ -1,0 +1,230 @@
+"""The toy demo as a widget for JupyterLab and Voila: Figure 1 to play with."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets
+
+from ialelib import demo_layout, demo_plots, policy
+from ialelib.demo import SIDES, STRATEGIES, Demo, check_overlap
+from ialelib.errors import InputError
+from ialelib.plots import NAMES
+from ialelib.widget_parts import Fit, Line
+
+PAUSE = 0.4  # seconds between two steps while it plays
+WIDE = {"description_width": "initial"}
+
+
+def toy_demo(
+    left: str = "random",
+    right: str = "policy",
+    overlap: float = 0.2,
+    acq: int = 10,
+    n: int = 200,
+    seed: int = 0,
+    samples: int = 600,
+    initial: int = 20,
+    policy_name: str = "toy",
+) -> ipywidgets.Box:
+    """Two strategies side by side on two Gaussians, with all controls; see `demo.Demo`.
+
+    `policy_name` is of a shipped policy or a file; it stays the same for every overlap.
+
+    Raises:
+        InputError: arguments that cannot be shown. What readers enter later only gives a message.
+    """
+    return ToyDemo(policy.load(policy_name), samples, initial, left, right, overlap, acq, n, seed)
+
+
+class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
+    """Controls, messages and the figure of one demo."""
+
+    def __init__(
+        self,
+        scorer: policy.Policy,
+        samples: int,
+        initial: int,
+        left: str,
+        right: str,
+        overlap: float,
+        acq: int,
+        n: int,
+        seed: int,
+    ) -> None:
+        self._fresh = lambda names, share, start: Demo(
+            names, scorer, share, start, samples, initial
+        )
+        self.demo = self._fresh([left, right], overlap, seed)
+        self._playing: asyncio.Task[None] | None = None
+        # JupyterLab has what readers press handled in another thread than what plays.
+        self._lock = threading.RLock()
+        self.left, self.right = (
+            _choice(f"{side} strategy", [(NAMES[name], name) for name in STRATEGIES], value)
+            for side, value in zip(SIDES, (left, right), strict=True)
+        )
+        self.overlap = ipywidgets.FloatSlider(
+            overlap,
+            min=0,
+            max=1,
+            step=0.05,
+            description="Overlap",
+            tooltip="Overlap of the two Gaussians",
+            continuous_update=False,
+            style=WIDE,
+            layout={"width": "270px"},
+        )
+        self.acq = _number("Acquisition size", acq, "Labels that each side adds in a step")
+        self.n = _number("Sub-pool n", n, "Random points that each batch is chosen from")
+        self.seed = ipywidgets.Text(
+            str(seed),
+            description="Seed",
+            tooltip="Of points, initial labels, weights and sub-pools; press Enter",
+            continuous_update=False,
+            style=WIDE,
+            layout={"width": "120px"},
+        )
+        self.step = _button("Step", "Both sides choose and label one batch")
+        self.play = ipywidgets.ToggleButton(
+            description="Play",
+            tooltip="One step after the other, until pressed again",
+            layout={"width": "90px"},
+        )
+        self.reset = _button("Reset", "Back to the initial labels")
+        self.side = _choice("Panel", [(side, i) for i, side in enumerate(SIDES)], 0)
+        self.point = _number("Point", 0, "Number of a point; it is ringed in both panels")
+        self.add = _button("Label this point", "Label the ringed point in that panel")
+        self.message = Line(role="alert")
+        self.status = Line()
+        self.where = Line()
+        self.figure = demo_plots.build(self.demo)
+        self._connect()
+        super().__init__(
+            [
+                ipywidgets.HTML(demo_layout.STYLE, layout={"display": "none"}),
+                _row(self.left, self.right, self.overlap, self.seed),
+                _row(self.acq, self.n, self.step, self.play, self.reset),
+                self.message,
+                self.figure,
+                Fit(around="ialelib-demo"),
+                _row(self.side, self.point, self.add, self.where),
+                self.status,
+            ]
+        )
+        self.add_class("ialelib-demo")
+        self._tell()
+
+    def _connect(self) -> None:
+        for control in (self.left, self.right, self.overlap, self.seed):
+            control.observe(lambda change: self._try(self._restart), "value")
+        self.step.on_click(lambda button: self._try(self._step))
+        self.reset.on_click(lambda button: self._try(self._restart))
+        self.play.observe(self._play, "value")
+        self.point.observe(lambda change: self._try(self._ring), "value")
+        self.add.on_click(lambda button: self._try(self._label, self.point.value, self.side.value))
+        for side in range(len(SIDES)):
+            for name in demo_plots.CLICKABLE:
+                demo_plots.trace(self.figure, name, side).on_click(self._clicked(side))
+
+    def _try(self, action: Callable[..., None], *arguments: Any) -> bool:
+        """Do it; what cannot be done is said in the message line, and leaves all as it was."""
+        with self._lock:
+            try:
+                action(*arguments)
+            except InputError as error:
+                self.message.value = f"{str(error)[0].upper()}{str(error)[1:]}."
+                return False
+            self.message.value = ""
+            return True
+
+    def _restart(self) -> None:
+        self.play.value = False
+        names = [self.left.value, self.right.value]
+        self.demo = self._fresh(names, self.overlap.value, self._seed())
+        self._show()
+
+    def _step(self) -> None:
+        self._seed()
+        check_overlap(self.overlap.value)
+        self.demo.step(self.acq.value, self.n.value)
+        self._show()
+
+    def _label(self, point: int, side: int) -> None:
+        self.demo.label(point, side)
+        self._show()
+
+    def _ring(self) -> None:
+        demo_plots.ring(self.figure, self.demo, self.point.value)
+        self._tell()
+
+    def _seed(self) -> int:
+        text = self.seed.value.strip()
+        if not text.isdecimal():
+            raise InputError(f"the seed must be a whole number from 0, not {text!r}")
+        return int(text)
+
+    def _clicked(self, side: int) -> Callable[..., None]:
+        def label(trace: Any, points: Any, state: Any) -> None:
+            if points.point_inds:
+                point = int(trace.customdata[points.point_inds[0]])
+                self.side.value, self.point.value = side, point
+                self._try(self._label, point, side)
+
+        return label
+
+    def _play(self, change: Any) -> None:
+        with self._lock:
+            self.play.description = "Pause" if change["new"] else "Play"
+            if change["new"]:
+                self._playing = asyncio.get_running_loop().create_task(self._run())
+            elif self._playing:
+                self._playing.get_loop().call_soon_threadsafe(self._playing.cancel)
+
+    async def _run(self) -> None:
+        while self._goes_on():
+            await asyncio.sleep(PAUSE)
+        self.play.value = False
+
+    def _goes_on(self) -> bool:
+        with self._lock:
+            return self.play.value and self._try(self._step)
+
+    def _show(self) -> None:
+        demo_plots.update(self.figure, self.demo, self.point.value)
+        self._tell()
+
+    def _tell(self) -> None:
+        self.status.value = self.demo.describe()
+        self.where.value = self.demo.where(self.point.value)
+
+
+def _row(*parts: Any) -> ipywidgets.HBox:
+    return ipywidgets.HBox(parts, layout={"flex_flow": "row wrap", "align_items": "center"})
+
+
+def _choice(description: str, options: list[Any], value: Any) -> ipywidgets.Dropdown:
+    return ipywidgets.Dropdown(
+        options=options,
+        value=value,
+        description=description.capitalize(),
+        tooltip=description.capitalize(),
+        style=WIDE,
+        layout={"width": "max-content"},
+    )
+
+
+def _number(description: str, value: int, tooltip: str) -> ipywidgets.IntText:
+    return ipywidgets.IntText(
+        value,
+        description=description,
+        tooltip=tooltip,
+        style=WIDE,
+        layout={"width": "170px" if " " in description else "120px"},
+    )
+
+
+def _button(description: str, tooltip: str) -> ipywidgets.Button:
+    return ipywidgets.Button(
+        description=description, tooltip=tooltip, layout={"width": "max-content"}
+    )
