@@ -17,7 +17,7 @@ if not STEMS:
     raise WorkflowError(f"no params files in {PARAMS}; profiles are {', '.join(profiles)}")
 VALUES = {stem: yaml.safe_load((PARAMS / f"{stem}.yaml").read_text()) for stem in STEMS}
 # Notebooks never import the modules that run them.
-ENGINE = ("alone", "batch", "execute", "figure_table", "gallery", "makers", "pages")
+ENGINE = ("alone", "batch", "execute", "figure_table", "gallery", "makers", "pages", "static")
 LIBRARY = sorted(str(path) for path in Path("ialelib").rglob("*.py") if path.stem not in ENGINE)
 
 

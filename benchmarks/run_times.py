@@ -11,19 +11,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from ialelib import usage
+from ialelib import static, usage
 
 ROOT = Path(__file__).parent.parent
 TABLE = ROOT / "benchmarks" / "run_times.csv"
 
 
 def execute(notebook: Path) -> usage.Usage:
-    """Run a notebook from top to bottom and keep its outputs."""
+    """Run a notebook from top to bottom and keep its outputs, without widgets."""
     command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace"]
     options = ["--ExecutePreprocessor.record_timing=False", "--log-level=ERROR"]
     used = usage.run([*command, *options, str(notebook)])
     if used.returncode:
         sys.exit(f"{notebook.name} failed")
+    static.main([str(notebook)])
     return used
 
 
