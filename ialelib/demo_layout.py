@@ -82,7 +82,7 @@ def changing(demo: Demo) -> dict[str, Any]:
     line = {"type": "line", "xref": "x5", "yref": "y5", "x0": 0, "x1": width, "y0": best}
     look = {"y1": best, "line": {"color": MIDDLE, "width": 1, "dash": "dot"}}
     return {
-        "annotations": [*_titles(demo), _note(demo)],
+        "annotations": [*_titles(demo), _key(), _note(demo)],
         "shapes": [line | look],
         "xaxis5.range": [0, width],
         "yaxis5.range": [min(best - 20, *(value - 1 for value in seen)), best + 4],
@@ -99,6 +99,12 @@ def _titles(demo: Demo) -> list[dict[str, Any]]:
         )
         for side, panel in enumerate(demo.panels)
     ]
+
+
+def _key() -> dict[str, Any]:
+    """Heading of the accuracies: which line is whose."""
+    text = "● left panel, ◆ right panel, dotted: best possible"
+    return _text(text, sum(COLUMNS[0]) / 2, ROWS["below"][1] + 0.005)
 
 
 def _note(demo: Demo) -> dict[str, Any]:
