@@ -20,7 +20,7 @@ from ialelib.metrics import aubc
 from ialelib.policy import Policy
 from ialelib.seeds import derive, stream
 
-STEPS, BATCH, RATE = 50, 32, 3e-3
+STEPS, BATCH, RATE = 200, 32, 3e-3
 
 Network = Callable[[int], nn.Module]
 """Makes a fresh classifier with an embedding of that width."""
@@ -28,16 +28,23 @@ Network = Callable[[int], nn.Module]
 
 @dataclass(frozen=True)
 class Plan:
-    """`initial` labels, then `acq` at a time out of `n` candidates, until `budget`."""
+    """`initial` labels, then `acq` at a time out of `n` candidates, until `budget`.
+
+    The classifier is trained afresh for `steps` batches each time.
+    """
 
     initial: int
     budget: int
     acq: int
     n: int
+    steps: int = STEPS
 
     def check(self, size: int) -> None:
         """Raises InputError if it cannot run on a pool of that size."""
-        if min(self.initial, self.acq) < 1 or not self.acq <= self.n <= size - self.budget:
+        if (
+            min(self.initial, self.acq, self.steps) < 1
+            or not self.acq <= self.n <= size - self.budget
+        ):
             raise InputError(f"{self} does not fit a pool of {size} images")
         if self.budget < self.initial or (self.budget - self.initial) % self.acq:
             raise InputError(f"budget must be initial and a multiple of acq more, not {self}")
@@ -48,14 +55,20 @@ def to_input(images_N: Tensor) -> Tensor:
     return images_N[:, None].float() / 255
 
 
-def train(model: nn.Module, images_L: np.ndarray, labels_L: np.ndarray, seed: int) -> nn.Module:
+def train(
+    model: nn.Module,
+    images_L: np.ndarray,
+    labels_L: np.ndarray,
+    seed: int,
+    steps: int = STEPS,
+) -> nn.Module:
     """Adam on cross-entropy, in plain torch; the model itself, in evaluation mode."""
     inputs, labels = to_input(torch.tensor(images_L)), torch.tensor(labels_L)
     optimiser = torch.optim.Adam(model.parameters(), RATE, fused=True)
     model.train()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for _ in range(STEPS):
+        for _ in range(steps):
             batch = torch.randint(len(labels), (BATCH,))
             loss = F.cross_entropy(model(inputs[batch]), labels[batch])
             optimiser.zero_grad()
@@ -100,7 +113,7 @@ def cycle(
             labelled = pool.labelled
             model = fresh(network, width, seed)
             known = data.train_inputs[labelled], data.train_labels[labelled]
-            train(model, *known, derive(seed, "fit", len(labelled)))
+            train(model, *known, derive(seed, "fit", len(labelled)), plan.steps)
             hits = accuracy(model, data.test_inputs, data.test_labels)
             batch = np.array([], dtype=int)
             if len(labelled) < plan.budget:
@@ -157,10 +170,11 @@ def run(
         InputError: a plan that does not fit the data, before anything is run.
     """
     plan.check(len(data.train_labels))
+    numbers = asdict(plan)
     about = {
-        **asdict(plan),
+        "training": [numbers.pop("steps"), BATCH, RATE],
+        **numbers,
         "network": repr(network(width)),
-        "training": [STEPS, BATCH, RATE],
         "data": data.fingerprint,
     }
     tasks: dict[Path, Callable[[], pd.DataFrame]] = {}
@@ -171,6 +185,26 @@ def run(
             given = data, network, width, plan, name, seed, policy, rule
             tasks[folder / file] = partial(cycle, *given)
     return units.run(tasks, processes, f"{data.name}, {width} wide")
+
+
+def run_steps(
+    data: DataSet,
+    network: Network,
+    width: int,
+    plans: Sequence[Plan],
+    policies: Mapping[str, Policy | None],
+    seeds: Sequence[int],
+    folder: Path,
+    processes: int = 1,
+) -> pd.DataFrame:
+    """`run` for plans that train the classifier shorter or longer; a data set's name says which."""
+    tables = [
+        run(data, network, width, plan, policies, seeds, folder, processes).assign(
+            dataset=f"{data.name}, {plan.steps} steps"
+        )
+        for plan in plans
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def run_widths(

@@ -22,22 +22,25 @@ class OwnPool(Params):
     budget: int
     acq: int
     n: int
+    steps: list[int]
+    """Batches that the classifier is trained for; the cycles are run for each of them."""
     seeds: list[int]
     width_dataset: str
     widths: list[int]
     rules: list[str]
     """How other widths are fitted to the policy's; the first is used at its own width, too."""
     width_budget: int
+    width_steps: int
     width_seeds: list[int]
     processes: int
 
-    def plan(self) -> Plan:
-        """The cycles in which the policy is compared with random sampling."""
-        return Plan(self.initial, self.budget, self.acq, self.n)
+    def plans(self) -> list[Plan]:
+        """The cycles in which the policy is compared with random sampling, by steps."""
+        return [Plan(self.initial, self.budget, self.acq, self.n, steps) for steps in self.steps]
 
     def width_plan(self) -> Plan:
         """The cycles with classifiers of several widths."""
-        return Plan(self.initial, self.width_budget, self.acq, self.n)
+        return Plan(self.initial, self.width_budget, self.acq, self.n, self.width_steps)
 
     @override
     def makes(self, notebook: str) -> set[str]:
@@ -48,12 +51,13 @@ class OwnPool(Params):
         among("dataset", [self.dataset], "data set", data.available())
         among("width_dataset", [self.width_dataset], "data set", data.available())
         among("rules", self.rules, "rule", RULES)
-        if not (self.widths and self.rules and self.seeds and self.width_seeds):
-            raise InputError("widths, rules, seeds and width_seeds must not be empty")
+        if not all((self.widths, self.rules, self.steps, self.seeds, self.width_seeds)):
+            raise InputError("widths, rules, steps, seeds and width_seeds must not be empty")
         if not all(NARROWEST <= width <= WIDEST for width in self.widths):
             raise InputError(f"widths must be {NARROWEST} to {WIDEST}, not {self.widths}")
         if self.policy not in made:
             with about("policy"):
                 policy.load(self.policy)
-        self.plan().check(len(data.load(self.dataset).train_labels))
+        for plan in self.plans():
+            plan.check(len(data.load(self.dataset).train_labels))
         self.width_plan().check(len(data.load(self.width_dataset).train_labels))

@@ -15,8 +15,10 @@ QUICK = yaml.safe_load((Path(__file__).parent.parent / "params/quick/10_own_pool
 
 def test_plans_share_all_but_the_budget() -> None:
     settings = OwnPool.of(QUICK)
-    assert settings.plan() == Plan(initial=20, budget=60, acq=10, n=100)
-    assert settings.width_plan() == Plan(initial=20, budget=40, acq=10, n=100)
+    assert settings.plans() == [
+        Plan(initial=20, budget=60, acq=10, n=100, steps=steps) for steps in (50, 200)
+    ]
+    assert settings.width_plan() == Plan(initial=20, budget=40, acq=10, n=100, steps=50)
 
 
 @pytest.mark.parametrize(
