@@ -47,8 +47,8 @@ def fitted(state: State, policy: Policy, rule: str = "pool") -> State:
     One linear map fits the embeddings, and everything made from them alike. Then they are
     multiplied by one number, so that their root mean square over the candidates is that of the
     policy's training states. A ReLU network whose last weights are divided by it is the same
-    classifier, so that number means nothing; without it a tenth of the scale cost a policy its
-    gain. The gradient at the embedding (Sec. 4.4) gets a number of its own in the same way.
+    classifier, so that number means nothing, but a policy would take it for news. The gradient at
+    the embedding (Sec. 4.4) gets a number of its own in the same way.
 
     Raises:
         InputError: embeddings of fewer than `NARROWEST` or more than `WIDEST` numbers.

@@ -1,11 +1,11 @@
-"""What notebooks 05 to 09 say of their published runs, computed anew from the committed tables."""
+"""What notebooks 05 to 10 say of their published runs, computed anew from the committed tables."""
 
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from ialelib import metrics, units
+from ialelib import metrics, own_pool, units
 
 FOLDER = Path(__file__).parent.parent / "figures/cpu"
 
@@ -45,3 +45,23 @@ def test_the_policy_of_a_cnn_gains_on_an_mlp_as_its_experts_do() -> None:
         gain, *others = (rounded.loc[(dataset, name), "gain"] for name in names)
         assert [gain, rounded.loc[(dataset, "mnist-cnn"), "p_holm"], *others] == claimed
     assert (table.xs("coreset", level="strategy")["p_holm"] > 0.05).all()
+
+
+def test_a_policy_helps_a_well_trained_classifier_and_misleads_a_badly_trained_one() -> None:
+    table = metrics.compare(units.read(FOLDER / "10_own_pool_curves.csv"))
+    assert (table["seeds"] == 20).all()
+    for steps, policy, random in ((200, 0.696, 0.677), (50, 0.609, 0.644)):
+        rows = table[table["dataset"] == f"fmnist-10k, {steps} steps"]
+        aubc = dict(zip(rows["strategy"], rows["aubc"].round(3), strict=True))
+        assert aubc == {"mnist-cnn": policy, "random": random}
+        assert rows["p"].dropna().max() < 0.001
+
+
+def test_a_policy_gains_at_every_width_that_is_not_refused() -> None:
+    widths = own_pool.summary(own_pool.gains(units.read(FOLDER / "10_own_pool_widths.csv")))
+    assert (widths["seeds"] == 20).all()
+    assert (widths["gain"] > widths["margin"]).all()
+    pooled = widths[widths["strategy"] == "pool"]
+    assert pooled["width"].tolist() == [64, 128, 256, 512]
+    assert pooled["gain"].round(3).tolist() == [0.023, 0.028, 0.026, 0.021]
+    assert pooled["margin"].between(0.010, 0.013).all()
