@@ -65,3 +65,11 @@ def test_a_policy_gains_at_every_width_that_is_not_refused() -> None:
     assert pooled["width"].tolist() == [64, 128, 256, 512]
     assert pooled["gain"].round(3).tolist() == [0.023, 0.028, 0.026, 0.021]
     assert pooled["margin"].between(0.010, 0.013).all()
+
+
+def test_the_class_free_policy_gains_from_its_own_width_on() -> None:
+    curves = units.read(FOLDER / "class_free/10_own_pool_widths.csv")
+    pooled = own_pool.summary(own_pool.gains(curves)).query("strategy == 'pool'")
+    sure = pooled[pooled["gain"] > pooled["margin"]]
+    assert (pooled["seeds"] == 10).all()
+    assert sure["width"].tolist() == [128, 256, 512]
