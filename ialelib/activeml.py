@@ -1,4 +1,4 @@
-"""The policy as a pool query strategy of scikit-activeml (`pip install ialelib[activeml]`)."""
+"""The policy as a pool query strategy of scikit-activeml (`pip install scikit-activeml`)."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ try:
     from skactiveml.utils import MISSING_LABEL, is_labeled, simple_batch
 except ImportError as error:
     raise ImportError(
-        "ialelib.activeml needs scikit-activeml; install it with: pip install 'ialelib[activeml]'"
+        "ialelib.activeml needs scikit-activeml; install it with: pip install scikit-activeml"
     ) from error
 
 BATCH = 256
