@@ -59,7 +59,7 @@ test: setup
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=900 \
-		-n $(CORES) --dist loadfile tests notebooks
+		-n $(CORES) --dist loadfile --no-loadscope-reorder notebooks tests
 
 bench: setup
 	$(BIN)/python benchmarks/bench.py --acq $(ACQ)
