@@ -44,13 +44,14 @@ def read(path: Path, made: Collection[str] = ()) -> Params:
     Raises:
         InputError: no such notebook, not YAML, or a wrong parameter; the message names the file.
     """
+    notebook = path.stem.split("-")[0]
+    if notebook not in NOTEBOOKS:
+        raise InputError(f"{path}: {unknown('notebook', notebook, NOTEBOOKS)}")
+    values = _values(path)
     try:
-        notebook = path.stem.split("-")[0]
-        if notebook not in NOTEBOOKS:
-            raise unknown("notebook", notebook, NOTEBOOKS)
-        return NOTEBOOKS[notebook].checked(_values(path), made)
+        return NOTEBOOKS[notebook].checked(values, made)
     except InputError as error:
-        raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
+        raise InputError(f"{path}: {error}") from None
 
 
 def _values(path: Path) -> dict[str, Any]:
@@ -85,8 +86,11 @@ def main(arguments: list[str]) -> int:
 
     A file may need what a later one makes: Snakemake, too, runs them in the order of their needs.
     """
+    if len(arguments) not in (1, 2):
+        print("usage: python -m ialelib.batch FOLDER [FIGURE]", file=sys.stderr)
+        return 2
     try:
-        waiting = paths(Path(arguments[0]), *arguments[1:2])
+        waiting = paths(Path(arguments[0]), *arguments[1:])
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -110,6 +110,11 @@ def test_main_finds_nothing_in_an_empty_folder(
     assert f"no params files in {tmp_path}" in capsys.readouterr().err
 
 
+def test_main_without_a_folder_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "usage: python -m ialelib.batch FOLDER [FIGURE]" in capsys.readouterr().err
+
+
 def test_one_figure_asks_for_its_own_files_and_no_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
