@@ -1,9 +1,8 @@
 """The front end of the labelling widget, and pictures in the form it takes them."""
 
 import base64
+import io
 import string
-import struct
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import anywidget
 import numpy as np
 import traitlets
+from PIL import Image
 
 KEYS = "1234567890" + string.ascii_lowercase
 PIXELS = 128  # the longer side of an image on the page is at most this
@@ -52,19 +52,7 @@ def shown_size(shape: Sequence[int]) -> list[int]:
 
 def picture(index: int, image: np.ndarray) -> dict[str, Any]:
     """One image for `LabelView.images`: its index and a PNG data URL."""
-    code = base64.b64encode(png(image)).decode()
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    code = base64.b64encode(file.getvalue()).decode()
     return {"index": int(index), "src": f"data:image/png;base64,{code}"}
-
-
-def png(image: np.ndarray) -> bytes:
-    """A uint8 image, H x W or H x W x 3, as a PNG file (ISO/IEC 15948)."""
-    height, width = image.shape[:2]
-    colour = 2 if image.ndim == 3 else 0
-    rows = np.ascontiguousarray(image).reshape(height, -1)
-    unfiltered = np.pad(rows, ((0, 0), (1, 0))).tobytes()
-    header = struct.pack(">2I5B", width, height, 8, colour, 0, 0, 0)
-    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(unfiltered)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-        for name, data in parts
-    )
