@@ -23,8 +23,8 @@ COMPARED = ("entropy", "confidence", "coreset", "badge")
 """Experts that the policy's batch is compared with: those that need one classifier only."""
 SIDES = ("left", "right")
 EDGES_X = np.linspace(-6, 6, 25)
-GRID_X = np.linspace(-6, 6, 49)
-GRID_Y = np.linspace(-4.2, 4.2, 35)
+GRID_X = np.linspace(-6, 6, 37)
+GRID_Y = np.linspace(-4.2, 4.2, 27)
 _MESH = np.stack([a.ravel() for a in np.meshgrid(GRID_X, GRID_Y)], axis=1).astype(np.float32)
 
 
@@ -68,7 +68,7 @@ class Demo:
         policy: Policy,
         overlap: float = 0.2,
         seed: int = 0,
-        samples: int = 600,
+        samples: int = 300,
         initial: int = 20,
     ) -> None:
         check_overlap(overlap)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ialelib.demo import EDGES_X, GRID_Y, SIDES, Demo
+from ialelib.demo import EDGES_X, GRID_Y, SIDES, Demo, Panel
 from ialelib.plots import NAMES
 from ialelib.toy_plots import CLASS_COLOURS
 
@@ -10,6 +10,7 @@ HEIGHT = 710
 FAINT = "rgba(127,127,127,0.25)"
 MIDDLE = "#8A8A8A"
 COLUMNS = ((0.0, 0.45), (0.55, 1.0))
+KEY = "● left panel, ◆ right panel, dotted: best possible"
 ROWS = {"above": (0.85, 0.96), "plane": (0.35, 0.83), "below": (0.0, 0.22)}
 STYLE = """<style>
 .ialelib-demo .js-plotly-plot .main-svg text {
@@ -57,6 +58,15 @@ def fixed() -> dict[str, Any]:
         "font": {"size": 12},
         "barmode": "stack",
         "bargap": 0.08,
+        "annotations": [
+            _heading(sum(column) / 2, ROWS[row][1] + 0.005)
+            for row in ("above", "below")
+            for column in COLUMNS
+        ],
+        "shapes": [
+            {"type": "line", "xref": "x5", "yref": "y5", "x0": 0}
+            | {"line": {"color": MIDDLE, "width": 1, "dash": "dot"}}
+        ],
         "dragmode": False,
         "hovermode": "closest",
         "hoverlabel": {"bgcolor": "white", "bordercolor": MIDDLE},
@@ -73,62 +83,41 @@ def fixed() -> dict[str, Any]:
 
 
 def changing(demo: Demo) -> dict[str, Any]:
-    """Titles, and the ranges that follow from the overlap and the number of labels."""
+    """Headings, and the ranges that follow from the overlap and the number of labels."""
     best = 100 * (1 - demo.overlap / 2)
     seen = [100 * accuracy for panel in demo.panels for accuracy in panel.accuracy]
     width = 240
     while width < max(panel.labels[-1] for panel in demo.panels):
         width *= 2
-    line = {"type": "line", "xref": "x5", "yref": "y5", "x0": 0, "x1": width, "y0": best}
-    look = {"y1": best, "line": {"color": MIDDLE, "width": 1, "dash": "dot"}}
+    texts = [*map(_title, SIDES, demo.panels), KEY, _note(demo)]
     return {
-        "annotations": [*_titles(demo), _key(), _note(demo)],
-        "shapes": [line | look],
+        "annotations": [{"text": text} for text in texts],
+        "shapes": [{"x1": width, "y0": best, "y1": best}],
         "xaxis5.range": [0, width],
         "yaxis5.range": [min(best - 20, *(value - 1 for value in seen)), best + 4],
     }
 
 
-def _titles(demo: Demo) -> list[dict[str, Any]]:
-    return [
-        _text(
-            f"<b>{SIDES[side].capitalize()}: {NAMES[panel.strategy]}</b>, {panel.labels[-1]} "
-            f"labels, accuracy {100 * panel.accuracy[-1]:.1f} %",
-            sum(COLUMNS[side]) / 2,
-            ROWS["above"][1] + 0.005,
-        )
-        for side, panel in enumerate(demo.panels)
-    ]
+def _title(side: str, panel: Panel) -> str:
+    return (
+        f"<b>{side.capitalize()}: {NAMES[panel.strategy]}</b>, {panel.labels[-1]} labels, "
+        f"accuracy {100 * panel.accuracy[-1]:.1f} %"
+    )
 
 
-def _key() -> dict[str, Any]:
-    """Heading of the accuracies: which line is whose."""
-    text = "● left panel, ◆ right panel, dotted: best possible"
-    return _text(text, sum(COLUMNS[0]) / 2, ROWS["below"][1] + 0.005)
-
-
-def _note(demo: Demo) -> dict[str, Any]:
+def _note(demo: Demo) -> str:
     """Heading of the bars: whose they are, or why there are none."""
     chosen = [side for side, panel in enumerate(demo.panels) if panel.strategy == "policy"]
     if not chosen:
-        text = "No panel shows the policy"
-    elif any(demo.panels[side].shares for side in chosen):
-        text = "What each expert would have chosen, too"
-    else:
-        text = "The policy has chosen no batch yet"
-    return _text(text, sum(COLUMNS[1]) / 2, ROWS["below"][1] + 0.005)
+        return "No panel shows the policy"
+    if any(demo.panels[side].shares for side in chosen):
+        return "What each expert would have chosen, too"
+    return "The policy has chosen no batch yet"
 
 
-def _text(text: str, x: float, y: float) -> dict[str, Any]:
-    place = {
-        "x": x,
-        "y": y,
-        "xref": "paper",
-        "yref": "paper",
-        "yanchor": "bottom",
-        "xanchor": "center",
-    }
-    return {"text": text, "showarrow": False} | place
+def _heading(x: float, y: float) -> dict[str, Any]:
+    place = {"x": x, "y": y, "xref": "paper", "yref": "paper"}
+    return place | {"yanchor": "bottom", "xanchor": "center", "showarrow": False}
 
 
 def _axis(title: str, domain: tuple[float, float], span: list[float], anchor: str) -> Any:

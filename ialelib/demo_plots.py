@@ -1,11 +1,11 @@
 """The figure of the toy demo: one Plotly widget, changed in place from step to step."""
 
 from collections.abc import Sequence
-from copy import deepcopy
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+from typing_extensions import override
 
 from ialelib import demo_layout
 from ialelib.demo import COMPARED, EDGES_X, GRID_X, GRID_Y, SIDES, Demo, Panel
@@ -18,12 +18,25 @@ CLICKABLE = ("unlabelled", "class 0", "class 1", "newest")
 SCALE = ("#A0A0A0", POLICY_COLOURS[4])
 
 
+class _Figure(go.FigureWidget):  # type: ignore[misc]
+    """A figure that pages which are reloaded show as it is now, not as it was at first."""
+
+    @override
+    def get_state(self, key: Any = None, drop_defaults: bool = False) -> dict[str, Any]:
+        state: dict[str, Any] = super().get_state(key, drop_defaults)
+        if hasattr(self, "_layout_obj"):  # not while it is being made
+            now = {"_widget_data": self._data, "_widget_layout": self._layout_obj._props}
+            for name in now.keys() & state.keys():
+                state[name] = self.trait_metadata(name, "to_json")(now[name], self)
+        return state
+
+
 def build(demo: Demo) -> go.FigureWidget:
     """The whole figure of a demo; `update` shows another state of it, or another demo, in it."""
     traces = [trace for side in range(len(SIDES)) for trace in (*_plane(side), *_above(side))]
     plain = go.Figure([*traces, *_below(), *_keys()], demo_layout.fixed())
     update(plain, demo, point=0)
-    figure = go.FigureWidget(plain)
+    figure = _Figure(plain)
     figure._config = {"displayModeBar": False, "responsive": True, "doubleClick": False}
     return figure
 
@@ -31,11 +44,11 @@ def build(demo: Demo) -> go.FigureWidget:
 def update(figure: go.Figure | go.FigureWidget, demo: Demo, point: int) -> None:
     """Show the demo's present state, all at once, with a ring around `point`."""
     with figure.batch_update():
+        traces = {trace.meta: trace for trace in figure.data}
         for side, panel in enumerate(demo.panels):
             for name, values in _values(demo, panel, point).items():
-                trace(figure, name, side).update(values)
+                traces[_meta(name, side)].update(values)
         figure.update_layout(demo_layout.changing(demo))
-    _keep(figure)
 
 
 def ring(figure: go.FigureWidget, demo: Demo, point: int) -> None:
@@ -43,14 +56,6 @@ def ring(figure: go.FigureWidget, demo: Demo, point: int) -> None:
     with figure.batch_update():
         for side in range(len(SIDES)):
             trace(figure, "chosen", side).update(_at(demo, [point]))
-    _keep(figure)
-
-
-def _keep(figure: go.Figure | go.FigureWidget) -> None:
-    """Let views that are drawn later, or again when a page is reloaded, start from what is now."""
-    if isinstance(figure, go.FigureWidget):
-        figure._widget_data = deepcopy(figure._data)
-        figure._widget_layout = deepcopy(figure._layout_obj._props)
 
 
 def trace(figure: go.Figure | go.FigureWidget, name: str, side: int) -> Any:
@@ -66,20 +71,22 @@ def _meta(name: str, side: int) -> str:
 def _plane(side: int) -> list[Any]:
     """The traces of a panel's plane, from the bottom up."""
     axes: dict[str, Any] = {"xaxis": f"x{1 + side}", "yaxis": f"y{1 + side}"}
-    boundary = go.Contour(
-        x=GRID_X,
-        y=GRID_Y,
-        contours={"start": 0.5, "end": 0.5, "size": 1, "coloring": "heatmap"},
-        line={"width": 2.5, "color": MIDDLE},
+    grid = {"x": GRID_X, "y": GRID_Y, "showscale": False, "showlegend": False, **axes}
+    grid |= {"hoverinfo": "skip"}
+    # The browser blends the colours between grid points: far faster than Plotly's own blending.
+    tint = go.Heatmap(
+        zsmooth="fast",
         colorscale=demo_layout.tint(),
         zmin=0,
         zmax=1,
-        zauto=False,
-        showscale=False,
-        hoverinfo="skip",
-        name="decision boundary",
+        meta=_meta("tint", side),
+        **grid,
+    )
+    boundary = go.Contour(
+        contours={"start": 0.5, "end": 0.5, "size": 1, "coloring": "none"},
+        line={"width": 2.5, "color": MIDDLE},
         meta=_meta("boundary", side),
-        **axes,
+        **grid,
     )
     bar = {"thickness": 9, "len": 0.48, "lenmode": "fraction", "x": COLUMNS[side][1] + 0.004}
     bar |= {"y": 0.60, "tickvals": [0, 0.5, 1], "outlinewidth": 0, "ticklen": 0, "xpad": 2}
@@ -98,14 +105,14 @@ def _plane(side: int) -> list[Any]:
             marker=marker,
             name=shown,
             meta=_meta(name, side),
-            hovertemplate="%{text}<extra></extra>" if name in CLICKABLE else None,
+            hovertemplate="point %{customdata}<extra></extra>" if name in CLICKABLE else None,
             hoverinfo=None if name in CLICKABLE else "skip",
             showlegend=side == 0 and name != "newest",
             **axes,
         )
         for name, shown, marker in styles
     ]
-    return [boundary, *points]
+    return [tint, boundary, *points]
 
 
 def _keys() -> list[Any]:
@@ -184,6 +191,7 @@ def _values(demo: Demo, panel: Panel, point: int) -> dict[str, dict[str, Any]]:
     grey = panel.strategy == "random" or (twins and side == 1)
     colour = MIDDLE if grey else COLOURS[panel.strategy]
     return {
+        "tint": {"z": panel.probability_Y_X},
         "boundary": {"z": panel.probability_Y_X},
         "unlabelled": _unlabelled(demo, panel),
         **{f"class {c}": _at(demo, old[labels[old] == c]) for c in (0, 1)},
@@ -221,26 +229,18 @@ def _unlabelled(demo: Demo, panel: Panel) -> dict[str, Any]:
             "marker.color": MIDDLE,
             "marker.size": 4,
             "marker.showscale": False,
+            "hovertemplate": "point %{customdata}<extra></extra>",
         }
-    texts = [
-        f"{text}, score {score:.2f}"
-        for text, score in zip(found["text"], panel.score_U, strict=True)
-    ]
     return found | {
-        "text": texts,
         "marker.color": panel.score_U,
         "marker.size": 3 + 5 * panel.score_U,
         "marker.showscale": True,
+        "hovertemplate": "point %{customdata}, score %{marker.color:.2f}<extra></extra>",
     }
 
 
 def _at(demo: Demo, points: np.ndarray | Sequence[int]) -> dict[str, Any]:
-    """Coordinates and hover texts of points, without those that do not exist."""
+    """Coordinates and numbers of points, without those that do not exist."""
     inside = np.array([p for p in points if 0 <= p < len(demo.points_N_2)], dtype=np.int64)
     xy = demo.points_N_2[inside]
-    return {
-        "x": xy[:, 0],
-        "y": xy[:, 1],
-        "customdata": inside,
-        "text": [f"point {i}" for i in inside],
-    }
+    return {"x": xy[:, 0], "y": xy[:, 1], "customdata": inside}

@@ -22,9 +22,9 @@ def toy_demo(
     right: str = "policy",
     overlap: float = 0.2,
     acq: int = 10,
-    n: int = 200,
+    n: int = 100,
     seed: int = 0,
-    samples: int = 600,
+    samples: int = 300,
     initial: int = 20,
     policy_name: str = "toy",
 ) -> ipywidgets.Box:

@@ -63,11 +63,11 @@ def test_the_policys_panel_shows_scores_and_shares(demo: Any) -> None:
 def test_a_page_that_is_reloaded_shows_what_is_now(demo: Any) -> None:
     demo.step.click()
     demo.point.value = 7
-    names = [part["meta"] for part in demo.figure._widget_data if "meta" in part]
-    kept = dict(zip(names, demo.figure._widget_data, strict=False))
+    state = demo.figure.get_state()
+    kept = {part["meta"]: part for part in state["_widget_data"] if "meta" in part}
     assert sorted(kept["left newest"]["customdata"]) == sorted(demo.demo.panels[0].newest)
-    assert list(kept["right chosen"]["customdata"]) == [7]
-    assert "20 labels" in demo.figure._widget_layout["annotations"][0]["text"]
+    assert kept["right chosen"]["customdata"] == [7]
+    assert "20 labels" in state["_widget_layout"]["annotations"][0]["text"]
 
 
 def test_steps_keep_the_figure_its_traces_and_its_ranges(demo: Any) -> None:
