@@ -66,7 +66,7 @@ RECIPES: dict[str, Recipe] = {
     "fast": Recipe(steps=100, batch_size=32, lr=4e-3, warmup=0.1, cosine=True, precision="auto"),
     "growing": Recipe(24, 50, lr=3e-3, warmup=0.1, cosine=True, precision="auto"),
     "warm": Recipe(steps=40, batch_size=32, lr=1e-3, precision="auto"),
-    "toy": Recipe(steps=150, batch_size=64, lr=1e-2, cosine=True),
+    "toy": Recipe(steps=50, batch_size=64, lr=2e-2, cosine=True),
 }
 
 
