@@ -1,4 +1,4 @@
-"""What notebooks 05 to 10 say of their published runs, computed anew from the committed tables."""
+"""What notebooks say of their published runs, computed anew from the committed tables."""
 
 from pathlib import Path
 
@@ -13,6 +13,15 @@ FOLDER = Path(__file__).parent.parent / "figures/cpu"
 def compared(stem: str, reference: str = "random") -> pd.DataFrame:
     """AUBC, gain and p of each strategy, by its name."""
     return metrics.compare(units.read(FOLDER / f"{stem}.csv"), reference).set_index("strategy")
+
+
+def test_entropy_and_the_policy_gain_on_the_toy_and_coreset_does_not() -> None:
+    table = compared("01_toy_gaussians_curves")
+    assert (table["seeds"] == 10).all()
+    rounded = table.round(3)
+    assert rounded.loc["entropy", ["gain", "p", "p_holm"]].tolist() == [0.006, 0.020, 0.059]
+    assert rounded.loc["policy", ["gain", "p", "p_holm"]].tolist() == [0.005, 0.020, 0.059]
+    assert abs(table.loc["coreset", "gain"]) < 0.0005
 
 
 def test_leaving_a_family_of_experts_out_costs_nothing_that_ten_seeds_can_show() -> None:
