@@ -22,10 +22,17 @@ STYLE = """<style>
 .ialelib-demo .js-plotly-plot .legend .scatterpts {
   stroke: var(--jp-ui-font-color1, #333) !important;
 }
+.ialelib-demo .widget-dropdown > select {
+  background-image: linear-gradient(45deg, transparent 50%, currentColor 50%),
+    linear-gradient(135deg, currentColor 50%, transparent 50%);
+  background-position: right 10px center, right 5px center;
+  background-size: 5px 5px;
+  background-repeat: no-repeat;
+}
 .ialelib-demo { max-width: 1400px; }
 .ialelib-demo .widget-hbox { column-gap: 14px; }
 </style>"""
-"""Texts and the decision boundary take the colour of JupyterLab's theme, light or dark."""
+"""Texts, arrows and the boundary take the colour of JupyterLab's theme, light or dark."""
 
 
 def fixed() -> dict[str, Any]:
@@ -36,17 +43,16 @@ def fixed() -> dict[str, Any]:
         second = [float(GRID_Y[0]), float(GRID_Y[-1])]
         title = ("feature 2", "")[side]
         axes[f"xaxis{1 + side}"] = _axis("feature 1", column, first, f"y{1 + side}") | {"dtick": 2}
-        axes[f"yaxis{1 + side}"] = _axis(title, ROWS["plane"], second, f"x{1 + side}") | {
-            "dtick": 2
-        }
+        plane = _axis(title, ROWS["plane"], second, f"x{1 + side}") | {"dtick": 2}
+        axes[f"yaxis{1 + side}"] = plane | {"showticklabels": side == 0}
         above = _axis("", column, first, f"y{3 + side}") | {"showticklabels": False}
         axes[f"xaxis{3 + side}"] = above
         share = _axis(("labels, %", "")[side], ROWS["above"], [0, 42], f"x{3 + side}")
-        axes[f"yaxis{3 + side}"] = share | {"tickvals": [0, 20, 40]}
+        axes[f"yaxis{3 + side}"] = share | {"tickvals": [0, 20, 40], "showticklabels": side == 0}
     axes["xaxis5"] = _axis("labelled points", COLUMNS[0], [0, 240], "y5")
     axes["yaxis5"] = _axis("test accuracy, %", ROWS["below"], [50, 100], "x5")
     half = (COLUMNS[1][0] + 0.07, COLUMNS[1][1])
-    axes["xaxis6"] = _axis("share of the policy's newest batch, %", half, [0, 118], "y6")
+    axes["xaxis6"] = _axis("share of the policy's newest batch, %", half, [0, 100], "y6")
     axes["xaxis6"] |= {"tickvals": [0, 25, 50, 75, 100]}
     axes["yaxis6"] = _axis("", ROWS["below"], [4.6, -0.6], "x6") | {"showgrid": False}
     return axes | {

@@ -168,9 +168,8 @@ def _below() -> list[Any]:
             base=0,
             y=[NAMES.get(name, "any of them") for name in (*COMPARED, "any")],
             marker={"color": [COLOURS.get(name, MIDDLE) for name in (*COMPARED, "any")]},
-            textposition="outside",
             meta=_meta("shares", side),
-            hoverinfo="skip",
+            hovertemplate="%{y}: %{x:.0f} % of the batch<extra></extra>",
             showlegend=False,
             xaxis="x6",
             yaxis="y6",
@@ -213,7 +212,6 @@ def _values(demo: Demo, panel: Panel, point: int) -> dict[str, dict[str, Any]]:
         },
         "shares": {
             "x": shares,
-            "text": [f"{share:.0f} %" if share is not None else "" for share in shares],
             "visible": panel.strategy == "policy",
             "width": 0.4 if twins else 0.8,
             "offset": 0 if twins and side == 1 else -0.4,
@@ -241,6 +239,6 @@ def _unlabelled(demo: Demo, panel: Panel) -> dict[str, Any]:
 
 def _at(demo: Demo, points: np.ndarray | Sequence[int]) -> dict[str, Any]:
     """Coordinates and numbers of points, without those that do not exist."""
-    inside = np.array([p for p in points if 0 <= p < len(demo.points_N_2)], dtype=np.int64)
+    inside = np.array([p for p in points if 0 <= p < len(demo.points_N_2)], dtype=np.int32)
     xy = demo.points_N_2[inside]
     return {"x": xy[:, 0], "y": xy[:, 1], "customdata": inside}
