@@ -5,7 +5,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
+
+from ialelib import pages
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -46,3 +49,17 @@ def test_it_opens_with_question_and_run_time_and_says_what_was_seen(path: Path) 
 def test_index_lists_every_notebook() -> None:
     text = NOTEBOOKS[0].read_text()
     assert [path.stem for path in NOTEBOOKS[1:] if f"({path.name})" not in text] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_every_picture_has_words_for_those_who_cannot_see_it(path: Path) -> None:
+    drawn = [
+        cell["metadata"].get("alt", "")
+        for cell in cells(path, "code")
+        if any("image/png" in output.get("data", {}) for output in cell["outputs"])
+    ]
+    text = "\n".join("".join(cell["source"]) for cell in cells(path, "markdown"))
+    shown = re.findall(r"!\[([^\]]*)\]\(", text)
+    assert [words for words in [*drawn, *shown] if len(words) < 30] == []
+    page = pages.notebook(nbformat.read(path, 4), [])
+    assert [words for words in drawn if f'alt="{words}"' not in page] == []
