@@ -1,7 +1,8 @@
-"""Pictures of the toy demo to look at: `python tests/screenshots.py FOLDER`.
+"""Pictures of both widgets to look at: `python tests/screenshots.py FOLDER`.
 
-In JupyterLab and Voila, light and dark, 1280 and 1920 wide, after eight steps. `toy_demo.png` is
-the one that notebook 01 shows (figures/demo).
+The toy demo in JupyterLab and Voila, light and dark, 1280 and 1920 wide, after eight steps; the
+labelling widget of notebook 10 in its eighth batch. `toy_demo.png` and `labelling.png` are those
+that README and notebooks show (figures/demo).
 """
 
 import sys
@@ -9,10 +10,26 @@ import tempfile
 from pathlib import Path
 
 import browser
+import nbformat
 from demo_page import voila
 from playwright.sync_api import Page
 
-STEPS = 8
+from ialelib import data
+from ialelib.label_view import KEYS
+
+NEEDED = (
+    "import",
+    "# Defaults",
+    "settings",
+    "def network",
+    "pool",
+    "batch",
+    "CLASSES",
+    "def learn",
+)
+LABELLER = """store = LabelStore("labels.sqlite", CLASSES)
+Labeller(pool.train_inputs, CLASSES, store, choose, score, settings.acq, labelled, labels)"""
+STEPS = 8  # of the demo, and batches of the labelling widget
 SIZES = ((1280, 900), (1920, 1080))
 
 
@@ -51,6 +68,32 @@ def in_voila(folder: Path, dark: bool) -> None:
                     page.locator(".ialelib-demo").screenshot(path=folder / "toy_demo.png")
 
 
+def labelling(folder: Path, dark: bool) -> None:
+    """Notebook 10's widget; the data set's labels play the person at the keyboard."""
+    work = Path(tempfile.mkdtemp())
+    cells = nbformat.read(browser.ROOT / "notebooks/10_own_pool.ipynb", 4).cells
+    needed = [cell.source for cell in cells if cell.source.startswith(NEEDED)]
+    browser.write_notebook(work / "own.ipynb", "\n".join(needed), LABELLER)
+    labels = data.load("fmnist-10k").train_labels
+    with (
+        browser.jupyterlab(work, dark) as address,
+        browser.chromium(1500, 900, dark) as page,
+    ):
+        page.goto(f"{address}/lab/tree/own.ipynb?reset")
+        browser.run_all(page)
+        for batch in range(1, STEPS + 1):
+            page.locator(f'.iale-labelling[data-batch="{batch}"]').wait_for()
+            page.locator('.iale-labelling [role="option"]').first.click()
+            for _ in range(10 if batch < STEPS else 7):
+                alt = page.locator('[aria-selected="true"] img').get_attribute("alt") or ""
+                page.keyboard.press(KEYS[labels[int(alt.split(",")[0].removeprefix("image "))]])
+            if batch < STEPS:
+                page.keyboard.press("Enter")
+        page.get_by_text("7 of 10 labelled").wait_for()
+        name = "labelling.png" if not dark else "labelling-dark.png"
+        page.locator(".iale-labelling").screenshot(path=folder / name)
+
+
 def theme(dark: bool) -> str:
     """What Voila and the files' names call it."""
     return "dark" if dark else "light"
@@ -60,5 +103,6 @@ if __name__ == "__main__":
     target = Path(sys.argv[1])
     target.mkdir(parents=True, exist_ok=True)
     for night in (False, True):
+        labelling(target, night)
         in_voila(target, night)
         in_lab(target, night)
