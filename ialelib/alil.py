@@ -15,7 +15,8 @@ from ialelib import paired
 from ialelib.cycle import Setting
 from ialelib.data import DataSet
 from ialelib.episode import EACH_CANDIDATE, Imitation
-from ialelib.policy import Policy, PolicyRecipe
+from ialelib.policy import Policy
+from ialelib.policy_fit import PolicyRecipe
 from ialelib.state import Parts
 
 CANDIDATES = 10

@@ -11,6 +11,7 @@ import torch
 from joblib import Parallel, delayed
 
 from ialelib import policy as policies
+from ialelib import policy_fit
 from ialelib import rollout as rollouts
 from ialelib.data import DataSet
 from ialelib.episode import Imitation, roll_out
@@ -107,7 +108,7 @@ def _refit(
     if not path.exists():
         seed = derive(imitation.seed, "policy", episode)
         examples = rollouts.examples(done, imitation.target)
-        policy, losses = policies.fit(examples, imitation.parts, imitation.policy, seed)
+        policy, losses = policy_fit.fit(examples, imitation.parts, imitation.policy, seed)
         policy.about = {
             "dataset": dataset,
             "episodes": episode,

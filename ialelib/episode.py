@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from ialelib import cycle as cycles
-from ialelib import policy as policies
 from ialelib import rollout as rollouts
 from ialelib.cycle import Cycle, Setting
 from ialelib.data import DataSet
 from ialelib.errors import InputError, unknown
 from ialelib.experts import EXPERTS, PAPER_EXPERTS, Query, check
 from ialelib.models import Classifier
-from ialelib.policy import Policy, PolicyRecipe
+from ialelib.policy import Policy
+from ialelib.policy_fit import PAPER, PolicyRecipe
 from ialelib.recipes import Job, recipe
 from ialelib.rollout import Rollout, Target
 from ialelib.seeds import derive, stream
@@ -49,7 +49,7 @@ class Imitation:
     ranking: Literal["scratch", "warm"] = "scratch"
     per_round: int = 1
     parts: Parts = FULL
-    policy: PolicyRecipe = policies.PAPER
+    policy: PolicyRecipe = PAPER
     seed: int = 0
 
     def check(self, data: DataSet) -> None:

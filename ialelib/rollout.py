@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ialelib.errors import InputError
 from ialelib.files import atomic
-from ialelib.policy import Example
+from ialelib.policy_fit import Example
 from ialelib.state import State
 
 Target = Literal["best", "weighted"]

@@ -13,7 +13,8 @@ from ialelib import alil, cycle, dagger, metrics, paired
 from ialelib.data import DataSet
 from ialelib.episode import EACH_CANDIDATE, Imitation, roll_out
 from ialelib.errors import InputError
-from ialelib.policy import Example, Policy, PolicyRecipe, fit
+from ialelib.policy import Policy
+from ialelib.policy_fit import Example, PolicyRecipe, fit
 from ialelib.state import State
 
 SHORT = replace(TOY, budget=26)

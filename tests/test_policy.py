@@ -12,10 +12,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ialelib import policy as policies
+from ialelib import policy_fit
 from ialelib.errors import InputError
 from ialelib.experts import Query
 from ialelib.models import Architecture, build
-from ialelib.policy import Example, Policy, PolicyRecipe, fit, load, save
+from ialelib.policy import Policy, load, save
+from ialelib.policy_fit import Example, PolicyRecipe, fit, loss
 from ialelib.state import CLASS_FREE, FULL, Parts, State, describe, encode, observe
 
 C, D, N, ACQ = 4, 16, 50, 10
@@ -89,7 +91,7 @@ def test_the_loss_is_eq_2_with_a_plus_before_the_second_term(weight: float) -> N
     logits_N = np.array([-2.0, 0.5, 3.0, -0.1])
     t, rho = np.array([0.0, 1.0, 1.0, 0.25]), 1 / (1 + np.exp(-logits_N))
     expected = -(weight * t * np.log(rho) + (1 - t) * np.log(1 - rho)).mean()
-    found = policies.loss(torch.from_numpy(logits_N), torch.from_numpy(t), weight)
+    found = loss(torch.from_numpy(logits_N), torch.from_numpy(t), weight)
     assert float(found) == pytest.approx(expected, rel=1e-12)
 
 
@@ -97,7 +99,7 @@ def test_the_loss_is_eq_2_with_a_plus_before_the_second_term(weight: float) -> N
 def test_a_confident_right_answer_costs_less_than_a_wrong_one(t: float) -> None:
     right, wrong = torch.tensor([8.0 if t else -8.0]), torch.tensor([-8.0 if t else 8.0])
     target = torch.tensor([t])
-    assert policies.loss(right, target, 9.0) < 0.01 < 7 < policies.loss(wrong, target, 9.0)
+    assert loss(right, target, 9.0) < 0.01 < 7 < loss(wrong, target, 9.0)
 
 
 def test_the_fit_learns_a_rule_that_holds_on_fresh_states(fitted: Fitted) -> None:
@@ -145,7 +147,7 @@ def test_the_fit_keeps_to_one_thread(
         seen.append(torch.get_num_threads())
         return logits_N.sum()
 
-    monkeypatch.setattr(policies, "loss", spy)
+    monkeypatch.setattr(policy_fit, "loss", spy)
     torch.set_num_threads(2)
     try:
         fit(examples[:1], recipe=PolicyRecipe(epochs=1))

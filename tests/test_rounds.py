@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 from toys import TINY, assert_same_episode, assert_same_run, episodes, same_policy
 
-from ialelib import episode, rollout
-from ialelib import policy as policies
+from ialelib import episode, policy_fit, rollout
 from ialelib.dagger import Imitation, roll_out, train
 from ialelib.data import DataSet
 from ialelib.models import Classifier
@@ -74,7 +73,7 @@ def test_a_round_is_rolled_out_with_the_policy_fitted_after_the_round_before(
     saved = episodes(done[2])
     seed = derive(PAIRS.seed, "policy", 2)
     examples = rollout.examples(saved[:2], PAIRS.target)
-    by_hand, losses = policies.fit(examples, PAIRS.parts, PAIRS.policy, seed)
+    by_hand, losses = policy_fit.fit(examples, PAIRS.parts, PAIRS.policy, seed)
     assert by_hand.fingerprint() == load(done[2] / "policy-002.safetensors").fingerprint()
     assert done[1]["loss"].tolist()[:2] == [losses[-1]] * 2
     for number, actor in ((1, None), (2, None), (3, by_hand), (4, by_hand)):
@@ -84,7 +83,7 @@ def test_a_round_is_rolled_out_with_the_policy_fitted_after_the_round_before(
 def test_the_last_policy_is_fitted_to_all_episodes(done: Run) -> None:
     examples = rollout.examples(episodes(done[2]), PAIRS.target)
     seed = derive(PAIRS.seed, "policy", 4)
-    by_hand, losses = policies.fit(examples, PAIRS.parts, PAIRS.policy, seed)
+    by_hand, losses = policy_fit.fit(examples, PAIRS.parts, PAIRS.policy, seed)
     assert by_hand.fingerprint() == done[0].fingerprint()
     assert done[0].about["losses"] == losses
     assert done[0].about["episodes"] == 4

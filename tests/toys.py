@@ -11,7 +11,8 @@ from torch import nn
 from ialelib import rollout
 from ialelib.cycle import Setting
 from ialelib.episode import Imitation
-from ialelib.policy import Policy, PolicyRecipe, load
+from ialelib.policy import Policy, load
+from ialelib.policy_fit import PolicyRecipe
 from ialelib.rollout import TENSORS, Rollout
 
 TOY = Setting("toy_mlp", initial=20, budget=40, acq=10, n=30, recipe="toy")
