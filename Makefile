@@ -19,7 +19,7 @@ help:
 	@echo "make lab         open the notebooks in JupyterLab"
 	@echo "make demo        Figure 1 to play with, as a web page on this machine only (THEME=dark; BROWSER=no)"
 	@echo "make format      format code and notebooks"
-	@echo "make clean       remove .venv, runs and caches"
+	@echo "make clean       remove .venv and caches; what was computed (runs) or labelled (labels) stays"
 
 setup: .venv/ready
 .venv/ready: requirements.lock pyproject.toml
@@ -79,5 +79,5 @@ format: setup
 	$(BIN)/ruff format
 
 clean:
-	rm -rf .venv runs build dist .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv build dist .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 from scipy.stats import t
 
-from ialelib import cycle, metrics, paired
+from ialelib import metrics, paired, units
 from ialelib.cycle import Setting
 from ialelib.data import DataSet
 from ialelib.errors import InputError
@@ -43,16 +43,14 @@ def run(
     Raises:
         InputError: as `cycle.check`, before anything is run.
     """
-    planned = list(sizes)
-    for size in planned:
-        cycle.check(data, size.setting(shared), size.names, policies)
-    tables = [
-        paired.run(
-            data, size.setting(shared), size.names, size.seeds, folder, policies, processes
-        ).assign(acq=size.acq, n=size.n)
-        for size in planned
+    planned = [
+        (
+            paired.tasks(data, size.setting(shared), size.names, size.seeds, folder, policies),
+            {"acq": size.acq, "n": size.n},
+        )
+        for size in sizes
     ]
-    return pd.concat(tables, ignore_index=True)
+    return units.run_groups(planned, processes, data.name)
 
 
 def aubc(curves: pd.DataFrame) -> pd.DataFrame:

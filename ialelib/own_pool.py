@@ -9,14 +9,12 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from scipy.stats import t
 from torch import Tensor, nn
 
 from ialelib import select, units
 from ialelib.cpu import one_thread
 from ialelib.data import DataSet, Pool, balanced
 from ialelib.errors import InputError
-from ialelib.metrics import aubc
 from ialelib.policy import Policy
 from ialelib.seeds import derive, stream
 
@@ -169,6 +167,25 @@ def run(
     Raises:
         InputError: a plan that does not fit the data, before anything is run.
     """
+    planned = tasks(data, network, width, plan, policies, seeds, folder, rule)
+    return units.run(planned, processes, data.name)
+
+
+def tasks(
+    data: DataSet,
+    network: Network,
+    width: int,
+    plan: Plan,
+    policies: Mapping[str, Policy | None],
+    seeds: Sequence[int],
+    folder: Path,
+    rule: str = "pool",
+) -> units.Tasks:
+    """The cycles of `run`, for `units.run`.
+
+    Raises:
+        InputError: a plan that does not fit the data.
+    """
     plan.check(len(data.train_labels))
     numbers = asdict(plan)
     about = {
@@ -177,14 +194,14 @@ def run(
         "network": repr(network(width)),
         "data": data.fingerprint,
     }
-    tasks: dict[Path, Callable[[], pd.DataFrame]] = {}
+    found: dict[Path, Callable[[], pd.DataFrame]] = {}
     for seed in seeds:
         for name, policy in policies.items():
             own = {"policy": policy.fingerprint(), "rule": rule} if policy else {}
             file = units.file_name(f"{data.name}-{width}-{name}-{seed:03d}", about | own)
             given = data, network, width, plan, name, seed, policy, rule
-            tasks[folder / file] = partial(cycle, *given)
-    return units.run(tasks, processes, f"{data.name}, {width} wide")
+            found[folder / file] = partial(cycle, *given)
+    return found
 
 
 def run_steps(
@@ -198,13 +215,14 @@ def run_steps(
     processes: int = 1,
 ) -> pd.DataFrame:
     """`run` for plans that train the classifier shorter or longer; a data set's name says which."""
-    tables = [
-        run(data, network, width, plan, policies, seeds, folder, processes).assign(
-            dataset=f"{data.name}, {plan.steps} steps"
+    planned = [
+        (
+            tasks(data, network, width, plan, policies, seeds, folder),
+            {"dataset": f"{data.name}, {plan.steps} steps"},
         )
         for plan in plans
     ]
-    return pd.concat(tables, ignore_index=True)
+    return units.run_groups(planned, processes, data.name)
 
 
 def run_widths(
@@ -222,37 +240,10 @@ def run_widths(
 
     The rules make no difference at the policy's own width, where only the first is run.
     """
-    tables = []
+    planned = []
     for width in widths:
         shared = data, network, width, plan
-        tables.append(run(*shared, {"random": None}, seeds, folder, processes))
+        planned.append(tasks(*shared, {"random": None}, seeds, folder))
         for rule in rules if width != policy.embedding else rules[:1]:
-            tables.append(run(*shared, {rule: policy}, seeds, folder, processes, rule))
-    return pd.concat(tables, ignore_index=True)
-
-
-def gains(curves: pd.DataFrame) -> pd.DataFrame:
-    """AUBC minus that of random sampling with the same classifier and seed.
-
-    Columns: dataset, width, strategy (the rule), seed, aubc, gain.
-    """
-    unit = ["dataset", "width", "seed"]
-    areas = curves.groupby([*unit, "strategy"], sort=False)[["labels", "accuracy"]].apply(
-        lambda curve: aubc(curve["labels"].to_numpy(), curve["accuracy"].to_numpy())
-    )
-    table = areas.rename("aubc").reset_index()
-    chance = table["strategy"] == "random"
-    both = table[~chance].merge(table[chance], on=unit, suffixes=("", "_random"))
-    gain = both["aubc"] - both["aubc_random"]
-    return both[[*unit, "strategy", "aubc"]].assign(gain=gain)
-
-
-def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Means of `gains` over seeds: dataset, width, strategy, seeds, gain and margin.
-
-    `margin` is half the 95% interval of the mean gain (Student's t), missing for a single seed.
-    """
-    grouped = table.groupby(["dataset", "width", "strategy"], sort=False)["gain"]
-    found = grouped.agg(seeds="count", gain="mean", margin="sem").reset_index()
-    found["margin"] *= t.ppf(0.975, (found["seeds"] - 1).where(found["seeds"] > 1))
-    return found
+            planned.append(tasks(*shared, {rule: policy}, seeds, folder, rule))
+    return units.run_groups([(part, {}) for part in planned], processes, data.name)

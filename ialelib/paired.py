@@ -29,18 +29,10 @@ def run(
     back instead of run again.
 
     Raises:
-        InputError: as `check`, before anything is run.
+        InputError: as `cycle.check`, before anything is run.
     """
-    policies = policies or {}
-    cycle.check(data, setting, names, policies)
-    tasks = {
-        folder / _unit_file(data, setting, name, seed, policies): partial(
-            cycle.run, data, setting, name, seed, policies
-        )
-        for seed in seeds
-        for name in names
-    }
-    return units.run(tasks, processes, data.name)
+    planned = tasks(data, setting, names, seeds, folder, policies or {})
+    return units.run(planned, processes, data.name)
 
 
 def run_all(
@@ -53,11 +45,31 @@ def run_all(
     processes: int = 1,
 ) -> pd.DataFrame:
     """`run` on several data sets, one table below the other; all are checked before any is run."""
-    found = list(datasets)
-    for data in found:
-        cycle.check(data, setting, names, policies or {})
-    tables = [run(data, setting, names, seeds, folder, policies, processes) for data in found]
-    return pd.concat(tables, ignore_index=True)
+    planned = [tasks(data, setting, names, seeds, folder, policies or {}) for data in datasets]
+    return units.run_groups([(part, {}) for part in planned], processes, "cycles")
+
+
+def tasks(
+    data: DataSet,
+    setting: Setting,
+    names: Sequence[str],
+    seeds: Iterable[int],
+    folder: Path,
+    policies: Mapping[str, Policy],
+) -> units.Tasks:
+    """The cycles of `run`, for `units.run`.
+
+    Raises:
+        InputError: as `cycle.check`.
+    """
+    cycle.check(data, setting, names, policies)
+    return {
+        folder / _unit_file(data, setting, name, seed, policies): partial(
+            cycle.run, data, setting, name, seed, policies
+        )
+        for seed in seeds
+        for name in names
+    }
 
 
 def _unit_file(

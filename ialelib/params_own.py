@@ -1,6 +1,7 @@
 """Typed, strict parameters of 10_own_pool."""
 
 from collections.abc import Collection
+from pathlib import Path
 
 from typing_extensions import override
 
@@ -8,7 +9,8 @@ from ialelib import data, policy
 from ialelib.errors import InputError
 from ialelib.own_pool import Plan
 from ialelib.params import among
-from ialelib.strict import Params, about
+from ialelib.progress import watched
+from ialelib.strict import Params, about, project
 from ialelib.widths import NARROWEST, RULES, WIDEST
 
 
@@ -41,6 +43,15 @@ class OwnPool(Params):
     def width_plan(self) -> Plan:
         """The cycles with classifiers of several widths."""
         return Plan(self.initial, self.width_budget, self.acq, self.n, self.width_steps)
+
+    def label_file(self, runs_folder: Path) -> Path:
+        """Where labels given by hand are kept: in `labels/`, away from what batches write.
+
+        Where nobody is there to give any, with the run's other files.
+        """
+        if watched():
+            return project() / "labels" / f"{self.dataset}.sqlite"
+        return runs_folder / f"labels-{self.dataset}-{self.policy}.sqlite"
 
     @override
     def makes(self, notebook: str) -> set[str]:

@@ -55,7 +55,7 @@ def _enlarge(ax: Axes, curves: pd.DataFrame) -> None:
 def width_gains(gains: pd.DataFrame) -> Figure:
     """AUBC over random sampling by embedding width: every seed a dot, and the mean with 95%.
 
-    `gains` is a table of `own_pool.gains`; a colour for each rule that fits the widths.
+    `gains` is a table of `width_gains.gains`; a colour for each rule that fits the widths.
     """
     figure, ax = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
     rules = list(gains["strategy"].unique())

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,29 @@ from ialelib.files import atomic
 from ialelib.progress import progress
 from ialelib.workers import end_with_parent
 
+Tasks = Mapping[Path, Callable[[], pd.DataFrame]]
+Group = tuple[Tasks, Mapping[str, Any]]
+"""Tasks, and columns to add to their tables."""
 
-def run(
-    tasks: Mapping[Path, Callable[[], pd.DataFrame]], processes: int, label: str
-) -> pd.DataFrame:
+
+def run(tasks: Tasks, processes: int, label: str) -> pd.DataFrame:
     """The tables of all tasks one below the other, each task in one process.
 
     A finished table is the CSV file that names its task, and is read back instead of made again;
     the name must therefore say all that the table depends on.
     """
-    todo = {path: task for path, task in tasks.items() if not path.exists()}
+    return run_groups([(tasks, {})], processes, label)
+
+
+def run_groups(groups: Sequence[Group], processes: int, label: str) -> pd.DataFrame:
+    """`run` on several groups of tasks at once, with one progress bar."""
+    todo = {path: task for tasks, _ in groups for path, task in tasks.items() if not path.exists()}
     calls = (delayed(_make)(path, task) for path, task in todo.items())
     made = Parallel(processes, return_as="generator_unordered")(calls)
     for _ in progress(made, len(todo), label):
         pass
-    return pd.concat([read(path) for path in tasks], ignore_index=True)
+    tables = [read(path).assign(**columns) for tasks, columns in groups for path in tasks]
+    return pd.concat(tables, ignore_index=True)
 
 
 def file_name(start: str, about: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from torch import nn
 
-from ialelib import metrics, own_pool, policy
+from ialelib import metrics, own_pool, policy, width_gains
 from ialelib.data import DataSet
 from ialelib.errors import InputError
 from ialelib.own_pool import Plan
@@ -59,7 +59,7 @@ def test_rules_run_at_every_width_but_the_policy_s_own(
     )
     found = curves.groupby("width")["strategy"].unique().map(list).to_dict()
     assert found == {64: ["random", "pool", "pad"], 128: ["random", "pool"]}
-    gains = own_pool.gains(curves)
+    gains = width_gains.gains(curves)
     assert len(gains) == 3
     areas = {
         name: metrics.aubc(curve["labels"].to_numpy(), curve["accuracy"].to_numpy())

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ialelib import params_own
 from ialelib.errors import InputError
 from ialelib.own_pool import Plan
 from ialelib.params_own import OwnPool
@@ -40,6 +41,17 @@ def test_plans_share_all_but_the_budget() -> None:
 def test_wrong_values_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         OwnPool.of(QUICK | changes)
+
+
+def test_labels_given_by_hand_are_kept_apart_from_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = OwnPool.of(QUICK)
+    monkeypatch.setattr(params_own, "watched", lambda: False)
+    assert settings.label_file(tmp_path).parent == tmp_path
+    monkeypatch.setattr(params_own, "watched", lambda: True)
+    monkeypatch.setattr(params_own, "project", lambda: tmp_path / "project")
+    assert settings.label_file(tmp_path) == tmp_path / "project/labels/fmnist-10k.sqlite"
 
 
 def test_a_policy_that_the_same_batch_trains_need_not_be_there_yet() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ialelib import metrics, own_pool, units
+from ialelib import metrics, units, width_gains
 
 FOLDER = Path(__file__).parent.parent / "figures/cpu"
 
@@ -69,7 +69,7 @@ def test_a_policy_helps_a_well_trained_classifier_and_misleads_a_badly_trained_o
 
 
 def test_a_policy_gains_at_every_width_that_is_not_refused() -> None:
-    widths = own_pool.summary(own_pool.gains(units.read(FOLDER / "10_own_pool_widths.csv")))
+    widths = width_gains.summary(width_gains.gains(units.read(FOLDER / "10_own_pool_widths.csv")))
     assert (widths["seeds"] == 20).all()
     assert (widths["gain"] > widths["margin"]).all()
     pooled = widths[widths["strategy"] == "pool"]
@@ -80,7 +80,7 @@ def test_a_policy_gains_at_every_width_that_is_not_refused() -> None:
 
 def test_the_class_free_policy_gains_from_its_own_width_on() -> None:
     curves = units.read(FOLDER / "class_free/10_own_pool_widths.csv")
-    pooled = own_pool.summary(own_pool.gains(curves)).query("strategy == 'pool'")
+    pooled = width_gains.summary(width_gains.gains(curves)).query("strategy == 'pool'")
     sure = pooled[pooled["gain"] > pooled["margin"]]
     assert (pooled["seeds"] == 10).all()
     assert sure["width"].tolist() == [128, 256, 512]
