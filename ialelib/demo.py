@@ -72,8 +72,8 @@ class Demo:
         initial: int = 20,
     ) -> None:
         check_overlap(overlap)
-        if seed < 0:
-            raise InputError(f"the seed must be 0 or more, not {seed}")
+        if not isinstance(seed, int) or seed < 0:
+            raise InputError(f"the seed must be a whole number from 0, not {seed!r}")
         if samples < 1 or not 2 <= initial <= samples:
             raise InputError(f"{initial} initial labels need at least 2 of {samples} points")
         self.data = data.toy_gaussians(samples, 2000, overlap, derive(seed, "demo"))
@@ -121,6 +121,10 @@ class Demo:
         self._cycles[side].pool.label(np.array([point]))
         self._refresh(side, np.array([point]), {})
 
+    def nearest(self, x: float, y: float) -> int:
+        """Number of the point that lies nearest to a place."""
+        return int(np.square(self.points_N_2 - np.array([x, y])).sum(1).argmin())
+
     def describe(self) -> str:
         """What both panels show, in words."""
         parts = [self._sentence(side, panel) for side, panel in enumerate(self.panels)]
@@ -136,11 +140,15 @@ class Demo:
         return f"Point {point} at ({x:.2f}, {y:.2f}): left {states[0]}, right {states[1]}."
 
     def _check(self, acq: int, n: int) -> None:
-        left = min(len(panel.unlabelled) for panel in self.panels)
+        side = min((0, 1), key=lambda side: len(self.panels[side].unlabelled))
+        left = len(self.panels[side].unlabelled)
         if acq < 1:
             raise InputError(f"the acquisition size must be 1 or more, not {acq}")
         if not left:
-            raise InputError("the pool is exhausted: every point is labelled; press Reset")
+            raise InputError(
+                f"the pool is exhausted: every point of the {SIDES[side]} panel is labelled; "
+                "press Reset"
+            )
         if acq > left:
             raise InputError(
                 f"acquisition size {acq} exceeds the pool: {left} unlabelled points are left"
@@ -225,6 +233,8 @@ class Demo:
 
 def check_overlap(overlap: float) -> None:
     """Raises InputError for Gaussians that never meet, or that are the same."""
+    if not isinstance(overlap, int | float):
+        raise InputError(f"the overlap must be a number, not {overlap!r}")
     if not 0 < overlap < 1:
         raise InputError(f"the overlap must lie above 0 and below 1, not {overlap:g}")
 

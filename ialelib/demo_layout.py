@@ -1,5 +1,6 @@
 """Axes, titles and theme colours of the toy demo's figure; sizes and ranges stay as they are."""
 
+import math
 from typing import Any
 
 from ialelib.demo import EDGES_X, GRID_Y, SIDES, Demo, Panel
@@ -48,7 +49,8 @@ def fixed() -> dict[str, Any]:
         above = _axis("", column, first, f"y{3 + side}") | {"showticklabels": False}
         axes[f"xaxis{3 + side}"] = above
         share = _axis(("labels, %", "")[side], ROWS["above"], [0, 42], f"x{3 + side}")
-        axes[f"yaxis{3 + side}"] = share | {"tickvals": [0, 20, 40], "showticklabels": side == 0}
+        share |= {"tickvals": [0, 20, 40, 60, 80, 100], "showticklabels": side == 0}
+        axes[f"yaxis{3 + side}"] = share
     axes["xaxis5"] = _axis("labelled points", COLUMNS[0], [0, 240], "y5")
     axes["yaxis5"] = _axis("test accuracy, %", ROWS["below"], [50, 100], "x5")
     half = (COLUMNS[1][0] + 0.07, COLUMNS[1][1])
@@ -95,10 +97,14 @@ def changing(demo: Demo) -> dict[str, Any]:
     width = 240
     while width < max(panel.labels[-1] for panel in demo.panels):
         width *= 2
+    tallest = max(panel.histogram_C_B.sum(0).max() / len(panel.labelled) for panel in demo.panels)
+    share = [0, max(40, 20 * math.ceil(5 * tallest)) + 2]
     texts = [*map(_title, SIDES, demo.panels), KEY, _note(demo)]
     return {
         "annotations": [{"text": text} for text in texts],
         "shapes": [{"x1": width, "y0": best, "y1": best}],
+        "yaxis3.range": share,
+        "yaxis4.range": share,
         "xaxis5.range": [0, width],
         "yaxis5.range": [min(best - 20, *(value - 1 for value in seen)), best + 4],
     }

@@ -31,11 +31,11 @@ class Line(anywidget.AnyWidget):
 
 
 class Fit(anywidget.AnyWidget):
-    """Keeps Plotly's figure as wide as its place, and keys for the controls.
+    """Keeps Plotly's figure as wide as its place, keys for the controls, and words for the figure.
 
-    Put it into the box of class `around`. Plotly's widget measures its place before it has one, and
-    afterwards only with the window. JupyterLab takes arrow keys for itself, even from lists and
-    sliders, unless they end here.
+    Put it into the box of class `around`; `label` is what screen readers say of the figure.
+    Plotly's widget measures its place before it has one, and afterwards only with the window.
+    JupyterLab takes arrow keys for itself, even from lists and sliders, unless they end here.
     """
 
     _esm = """
@@ -43,6 +43,8 @@ class Fit(anywidget.AnyWidget):
       let box = null;
       const fit = () => {
         const plot = box.querySelector(".js-plotly-plot");
+        plot?.setAttribute("role", "img");
+        plot?.setAttribute("aria-label", model.get("label"));
         const width = plot?._fullLayout?.width;
         if (width && plot.clientWidth && Math.abs(width - plot.clientWidth) > 1)
           window.dispatchEvent(new Event("resize"));
@@ -56,7 +58,9 @@ class Fit(anywidget.AnyWidget):
         sized.observe(box);
       };
       start();
+      model.on("change:label", () => box && fit());
       return () => { drawn.disconnect(); sized.disconnect(); };
     } };
     """
     around = traitlets.Unicode().tag(sync=True)
+    label = traitlets.Unicode().tag(sync=True)

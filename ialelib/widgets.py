@@ -9,10 +9,11 @@ import ipywidgets
 
 from ialelib import demo_layout, demo_plots, policy
 from ialelib.demo import SIDES, STRATEGIES, Demo, check_overlap
-from ialelib.errors import InputError
+from ialelib.errors import InputError, unknown
 from ialelib.plots import NAMES
 from ialelib.widget_parts import Fit, Line
 
+SEED_DIGITS = 18
 PAUSE = 0.4  # seconds between two steps while it plays
 WIDE = {"description_width": "initial"}
 
@@ -35,6 +36,9 @@ def toy_demo(
     Raises:
         InputError: arguments that cannot be shown. What readers enter later only gives a message.
     """
+    for name in (left, right):
+        if name not in STRATEGIES:
+            raise unknown("strategy", name, STRATEGIES)
     return ToyDemo(policy.load(policy_name), samples, initial, left, right, overlap, acq, n, seed)
 
 
@@ -99,6 +103,7 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
         self.status = Line()
         self.where = Line()
         self.figure = demo_plots.build(self.demo)
+        self.fit = Fit(around="ialelib-demo")
         self._connect()
         super().__init__(
             [
@@ -107,7 +112,7 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
                 _row(self.acq, self.n, self.step, self.play, self.reset),
                 self.message,
                 self.figure,
-                Fit(around="ialelib-demo"),
+                self.fit,
                 _row(self.side, self.point, self.add, self.where),
                 self.status,
             ]
@@ -133,10 +138,19 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
             try:
                 action(*arguments)
             except InputError as error:
-                self.message.value = f"{str(error)[0].upper()}{str(error)[1:]}."
+                self.message.value = _sentence(error)
                 return False
-            self.message.value = ""
+            self.message.value = self._standing()
             return True
+
+    def _standing(self) -> str:
+        """What is still wrong with controls that start the demo anew, when other things go well."""
+        try:
+            self._seed()
+            check_overlap(self.overlap.value)
+        except InputError as error:
+            return _sentence(error)
+        return ""
 
     def _restart(self) -> None:
         self.play.value = False
@@ -160,14 +174,15 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
 
     def _seed(self) -> int:
         text = self.seed.value.strip()
-        if not text.isdecimal():
+        if not text.isdecimal() or len(text) > SEED_DIGITS:
             raise InputError(f"the seed must be a whole number from 0, not {text!r}")
         return int(text)
 
     def _clicked(self, side: int) -> Callable[..., None]:
         def label(trace: Any, points: Any, state: Any) -> None:
-            if points.point_inds:
-                point = int(trace.customdata[points.point_inds[0]])
+            # By coordinates: a page that is a step behind has other points in the same positions.
+            if points.xs:
+                point = self.demo.nearest(points.xs[0], points.ys[0])
                 self.side.value, self.point.value = side, point
                 self._try(self._label, point, side)
 
@@ -195,8 +210,12 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
         self._tell()
 
     def _tell(self) -> None:
-        self.status.value = self.demo.describe()
+        self.status.value = self.fit.label = self.demo.describe()
         self.where.value = self.demo.where(self.point.value)
+
+
+def _sentence(error: InputError) -> str:
+    return f"{str(error)[0].upper()}{str(error)[1:]}."
 
 
 def _row(*parts: Any) -> ipywidgets.HBox:

@@ -10,7 +10,7 @@ from demo_page import voila
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason=browser.MISSING)
-CELL = "from ialelib import widgets\n\nwidgets.toy_demo(samples=300)"
+CELL = "from ialelib import widgets\n\nwidgets.toy_demo()"
 WAIT = 500 * browser.PATIENCE
 CONTROLS = (
     *("Left strategy", "Right strategy", "Overlap", "Seed", "Acquisition size", "Sub-pool n"),
@@ -63,6 +63,7 @@ def a_step_moves_nothing(page: Page) -> None:
     press(page, "Step")
     status(page, "Step 1. Left panel, Random: 30 labels, accuracy")
     status(page, "Right panel, IALE policy: 30 labels, accuracy .* %.*CoreSet .* %")
+    expect(page.get_by_role("img", name=re.compile(r"^Step 1\."))).to_have_count(1)
     assert page.evaluate(PLACES) == before
     assert len(before) > 10
     assert page.locator(".js-plotly-plot[data-same=yes]").count() == 1

@@ -123,7 +123,7 @@ def test_the_words_say_what_is_shown() -> None:
     [
         ({"overlap": 0.0}, "overlap must lie above 0 and below 1, not 0"),
         ({"overlap": 1.0}, "overlap must lie above 0 and below 1, not 1"),
-        ({"seed": -1}, "seed must be 0 or more"),
+        ({"seed": -1}, "seed must be a whole number"),
         ({"samples": 5}, "10 initial labels"),
         ({"initial": 1}, "at least 2"),
         ({"right": "entrpy"}, "did you mean 'entropy'"),

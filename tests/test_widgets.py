@@ -76,6 +76,15 @@ def sent(array: dict[str, Any]) -> list[int]:
     return numbers
 
 
+def test_histograms_grow_where_their_bars_do() -> None:
+    demo = widgets.toy_demo("entropy", overlap=0.6)
+    demo.step.click()
+    panel, layout = demo.demo.panels[0], demo.figure.layout
+    tallest = 100 * panel.histogram_C_B.sum(0).max() / len(panel.labelled)
+    assert layout.yaxis3.range[1] > tallest > 42
+    assert layout.yaxis4.range == layout.yaxis3.range
+
+
 def test_steps_keep_the_figure_its_traces_and_its_ranges(demo: Any) -> None:
     figure, traces = demo.figure, len(demo.figure.data)
     layout = demo.figure.layout.to_plotly_json()
@@ -110,7 +119,8 @@ def click(demo: Any, name: str, side: int, position: int) -> int:
     trace = shown(demo, name, side)
     point = int(trace.customdata[position])
     (handler,) = trace._click_callbacks
-    handler(trace, SimpleNamespace(point_inds=[position]), None)
+    place = SimpleNamespace(xs=[float(trace.x[position])], ys=[float(trace.y[position])])
+    handler(trace, place, None)
     return point
 
 
@@ -122,6 +132,18 @@ def test_a_click_labels_the_point_in_that_panel_only(demo: Any) -> None:
     assert f"Point {point} at" in demo.where.value
     assert click(demo, "newest", 1, 0) == point
     assert demo.message.value == f"Point {point} is labelled already in the right panel."
+
+
+def test_a_click_on_a_page_that_is_a_step_behind_labels_the_point_it_shows(demo: Any) -> None:
+    x, y = (float(shown(demo, "unlabelled", 1).__getitem__(axis)[50]) for axis in "xy")
+    point = int(shown(demo, "unlabelled", 1).customdata[50])
+    demo.step.click()
+    before = len(demo.demo.panels[1].labelled)
+    (handler,) = shown(demo, "unlabelled", 1)._click_callbacks
+    handler(shown(demo, "unlabelled", 1), SimpleNamespace(xs=[x], ys=[y]), None)
+    assert demo.point.value == point
+    said = f"Point {point} is labelled already in the right panel."
+    assert (demo.message.value == said) or len(demo.demo.panels[1].labelled) == before + 1
 
 
 def test_a_point_is_chosen_ringed_and_labelled_without_a_mouse(demo: Any) -> None:
@@ -169,12 +191,23 @@ def test_a_point_that_is_not_there_gives_a_message(demo: Any, point: int) -> Non
     assert demo.message.value == f"There is no point {point}; points are numbered 0 to 119."
 
 
+def test_a_message_stays_while_a_control_is_wrong(demo: Any) -> None:
+    demo.overlap.value = 0
+    demo.point.value = 5
+    demo.add.click()
+    assert demo.message.value == "The overlap must lie above 0 and below 1, not 0."
+    demo.overlap.value = 0.3
+    assert demo.message.value == ""
+
+
 def test_an_exhausted_pool_gives_a_message_until_reset(demo: Any) -> None:
     demo.acq.value, demo.n.value = 110, 200
     demo.step.click()
     assert "Random: 120 labels" in demo.status.value
     demo.step.click()
-    assert demo.message.value == "The pool is exhausted: every point is labelled; press Reset."
+    assert demo.message.value == (
+        "The pool is exhausted: every point of the left panel is labelled; press Reset."
+    )
     demo.reset.click()
     assert demo.message.value == ""
     assert "Random: 10 labels" in demo.status.value
