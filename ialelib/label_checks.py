@@ -39,7 +39,7 @@ def check_indices(what: str, indices: Sequence[int] | np.ndarray) -> np.ndarray:
 def check_images(images_N: np.ndarray) -> None:
     """Raises InputError unless they are uint8, N x H x W or N x H x W x 3, and at least one."""
     kind = getattr(images_N, "dtype", type(images_N).__name__)
-    shape = np.shape(images_N)
+    shape = tuple(getattr(images_N, "shape", ()))  # np.shape would read a whole Dataset
     if kind != np.uint8 or len(shape) not in (3, 4) or shape[3:] not in ((), (3,)) or 0 in shape:
         raise InputError(
             f"images must be uint8, N x H x W or N x H x W x 3, not {kind} of shape {shape}"

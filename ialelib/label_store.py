@@ -109,7 +109,7 @@ class LabelStore:
             return _frame(db.execute("SELECT batch, labels, accuracy FROM scores"))
 
     def propose(self, indices: Sequence[int] | np.ndarray) -> None:
-        """Begin the next batch.
+        """Begin the next batch, in place of the current one where none of it is labelled.
 
         Raises:
             InputError: the current one is unfinished; no image, one twice, or from a batch before.
@@ -120,7 +120,10 @@ class LabelStore:
         with self._file.write() as db:
             number = _number(db)
             if left := _unlabelled(db, number):
-                raise InputError(f"batch {number} is not finished: {left} images lack a label")
+                if left < len(_images(db, number)):
+                    raise InputError(f"batch {number} is not finished: {left} images lack a label")
+                db.execute("DELETE FROM batches WHERE batch = ?", [number])
+                number -= 1
             rows = [(number + 1, place, image) for place, image in enumerate(images)]
             try:
                 db.executemany("INSERT INTO batches VALUES (?, ?, ?)", rows)

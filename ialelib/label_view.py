@@ -51,8 +51,12 @@ def shown_size(shape: Sequence[int]) -> list[int]:
 
 
 def picture(index: int, image: np.ndarray) -> dict[str, Any]:
-    """One image for `LabelView.images`: its index and a PNG data URL."""
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, "PNG")
+    """One image for `LabelView.images`: its index and a PNG data URL.
+
+    Large images are made smaller, to twice the size on the page for screens with fine pixels.
+    """
+    file, shown = io.BytesIO(), Image.fromarray(image)
+    shown.thumbnail((2 * PIXELS, 2 * PIXELS))
+    shown.save(file, "PNG")
     code = base64.b64encode(file.getvalue()).decode()
     return {"index": int(index), "src": f"data:image/png;base64,{code}"}

@@ -77,7 +77,7 @@ class Page {
   }
 
   draw() {
-    const { number, finished, busy, messages } = this.model.get("state");
+    const { number, finished, measured, busy, messages } = this.model.get("state");
     const images = this.model.get("images");
     const labels = this.labels();
     this.blocked = Boolean(busy || this.asked);
@@ -87,13 +87,14 @@ class Page {
       button.ariaPressed = String(here === class_);
       button.ariaDisabled = String(this.current < 0 || this.blocked);
     });
-    const ready = !this.blocked && !finished && labels.size === images.length;
+    const ready = !this.blocked && !(finished && measured) && labels.size === images.length;
+    this.over = ready && this.current < 0; // nothing is left to label, by class buttons either
     this.root.ariaBusy = String(Boolean(busy));
     this.undoButton.ariaDisabled = String(!labels.size || this.blocked);
     this.nextButton.ariaDisabled = String(!ready);
     this.nextButton.classList.toggle("ready", ready);
     this.root.dataset.batch = number;
-    say(this.status, busy ? `${busy} …` : this.said(labels, images, finished));
+    say(this.status, busy ? `${busy} …` : this.said(labels, images, finished, measured));
     say(this.alert, [...messages, ...(this.late && !busy ? [LATE] : [])].join(" "));
     const curve = this.model.get("curve");
     if (curve !== this.drawn) this.plot.innerHTML = this.drawn = curve;
@@ -111,7 +112,7 @@ class Page {
     cell.tabIndex = place === Math.max(this.current, 0) ? 0 : -1;
   }
 
-  said(labels, images, finished) {
+  said(labels, images, finished, measured) {
     if (!images.length) return "No batch yet: “Next batch” chooses one.";
     const parts = [`${labels.size} of ${images.length} labelled`];
     const last = this.history().at(-1);
@@ -120,6 +121,8 @@ class Page {
       parts.push(`image ${last.index}: ${this.model.get("classes")[last.class].name}, ${saved}`);
     }
     if (finished) parts.push("the whole pool is labelled");
+    if (finished && !measured) parts.push("Enter for the accuracy");
+    else if (finished) parts.push("the end");
     else if (labels.size === images.length) parts.push("Enter for the next batch");
     return parts.join("; ");
   }
@@ -205,6 +208,7 @@ class Page {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     event.stopPropagation();
     const onButton = event.target.tagName === "BUTTON";
+    const spent = this.over && this.classes.contains(event.target);
     const columns = getComputedStyle(this.grid).gridTemplateColumns.split(" ").length;
     const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns };
     const classes = this.model.get("classes");
@@ -214,7 +218,7 @@ class Page {
     let act;
     if (event.key in steps) act = () => this.move(steps[event.key]);
     else if (event.key === "Backspace") act = () => this.undo();
-    else if (event.key === "Enter" && !onButton) act = () => this.next();
+    else if (event.key === "Enter" && (!onButton || spent)) act = () => this.next();
     else if (number >= 0) act = () => this.label(number);
     else if (event.key === " " && !onButton) act = () => {}; // else the page scrolls
     // A held key would label image after image.

@@ -25,8 +25,9 @@ class Labeller:
     """A pool, its label store and the widget that shows the current batch.
 
     Show it by naming it, or `labeller.widget`, at the end of a cell. After a kernel restart the
-    same cell goes on with the same batch. What goes wrong while it is in use is said in the
-    widget, which stays usable; `failure` then holds the exception.
+    same cell goes on with the same batch, or chooses anew where none of it was labelled. What goes
+    wrong while it is in use is said in the widget, which stays usable; `failure` then holds the
+    exception.
 
     Args:
         images_N: uint8, N x H x W or N x H x W x 3.
@@ -61,7 +62,8 @@ class Labeller:
         if batch < 1:
             raise InputError(f"a batch must hold at least one image, not {batch}")
         self._known = check_known(labelled, labels, len(images_N), len(store.classes))
-        if len(again := np.intersect1d(self._known[0], store.labelled)):
+        taken = [*store.labelled, *(store.batch if store.events else ())]
+        if len(again := np.intersect1d(self._known[0], taken)):
             raise InputError(f"image {again[0]} is in the store and among those known before")
         store.bind(images_N)
         self._images_N, self.store = images_N, store
@@ -73,7 +75,7 @@ class Labeller:
         self._lock = Lock()
         self.widget = LabelView(classes=buttons(store.classes), size=shown_size(images_N.shape[1:]))
         self.widget.on_msg(self._receive)
-        if not store.number:
+        if not store.events:
             self._guarded(self._go_on)
         self._busy = ""
         self._show()
@@ -124,13 +126,14 @@ class Labeller:
             case {"kind": "undo", "index": index}:
                 self.store.undo(index)
             case {"kind": "next", "batch": number} if number == self.store.number:
+                if left := self.store.unlabelled:
+                    raise InputError(f"{left} images of this batch have no label yet")
                 self._go_on()
 
     def _go_on(self) -> None:
-        if left := self.store.unlabelled:
-            raise InputError(f"{left} images of this batch have no label yet")
         labelled, labels = self.labelled, self.labels
-        self._measure(labelled, labels)
+        if not self.store.unlabelled:
+            self._measure(labelled, labels)
         rest = np.setdiff1d(np.arange(len(self._images_N)), labelled)
         if 0 < len(rest) < self._batch:
             self._say(f"Only {len(rest)} images are left; they are the whole batch.")
@@ -190,4 +193,5 @@ class Labeller:
         total = len(self._known[0]) + len(store.labelled)
         kept = {"number": store.number, "events": events, "total": total}
         kept["finished"] = total == len(self._images_N)
+        kept["measured"] = self._score is None or store.number in scores["batch"].to_numpy()
         self.widget.state = {**self.widget.state, **kept}

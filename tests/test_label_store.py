@@ -88,7 +88,8 @@ def test_undo_stays_within_the_current_batch(store: LabelStore) -> None:
 
 
 def test_batches_follow_each_other(path: Path, store: LabelStore) -> None:
-    with pytest.raises(InputError, match="batch 1 is not finished: 3 images"):
+    store.label(10, 0)
+    with pytest.raises(InputError, match="batch 1 is not finished: 2 images"):
         store.propose([5])
     finish(store)
     store.propose([5, 4])
@@ -96,6 +97,12 @@ def test_batches_follow_each_other(path: Path, store: LabelStore) -> None:
     assert again.number == 2
     assert again.batch.tolist() == [5, 4]
     assert again.labelled.tolist() == [30, 10, 20]
+
+
+def test_a_batch_without_labels_can_be_replaced(path: Path, store: LabelStore) -> None:
+    store.propose([5, 30])
+    again = LabelStore(path, CLASSES)
+    assert (again.number, again.batch.tolist()) == (1, [5, 30])
 
 
 def test_scores_are_those_of_finished_batches(path: Path, store: LabelStore) -> None:

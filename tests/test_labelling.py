@@ -142,6 +142,15 @@ def test_running_the_cell_again_goes_on_with_the_same_batch(make: Make) -> None:
     assert again.widget.state["events"] == [(4, 2)]
 
 
+def test_a_batch_of_which_nothing_is_labelled_is_chosen_anew(make: Make) -> None:
+    labeller = make(score=share)
+    finish(labeller)
+    again = make(score=share, choose=lambda labelled, labels: np.array([8, 9]), batch=2)
+    assert shown(again) == [8, 9]
+    assert again.store.number == 2
+    assert again.store.scores["labels"].tolist() == [3]
+
+
 def test_next_sent_twice_is_done_once(make: Make) -> None:
     labeller = make()
     finish(labeller)
@@ -176,6 +185,17 @@ def test_the_rest_of_the_pool_is_the_last_batch(make: Make) -> None:
     state = finish(labeller)
     assert state["finished"]
     assert labeller.store.number == 2
+
+
+def test_the_last_batch_is_scored_too(make: Make) -> None:
+    labeller = make(batch=6, score=share, choose=lambda labelled, labels: np.arange(6))
+    assert not finish(labeller)["measured"]
+    for index in range(6, 12):
+        state = send(labeller, "label", index=index, **{"class": 0})
+    assert (state["finished"], state["measured"]) == (True, False)
+    state = send(labeller, "next", batch=2)
+    assert (state["finished"], state["measured"]) == (True, True)
+    assert labeller.store.scores["accuracy"].tolist() == [0.5, 1.0]
 
 
 def test_a_batch_larger_than_the_pool_is_the_pool(make: Make) -> None:
@@ -330,10 +350,26 @@ def test_a_store_of_other_images_is_refused(make: Make) -> None:
         make(images_N=IMAGES[::-1])
 
 
+def test_a_data_set_is_refused_before_any_image_is_read(make: Make) -> None:
+    class Images:
+        def __len__(self) -> int:
+            return 12
+
+        def __getitem__(self, index: int) -> None:
+            pytest.fail("read")
+
+    with pytest.raises(InputError, match=r"images must be uint8, .* not Images of shape"):
+        make(images_N=Images())
+
+
 def test_images_both_stored_and_known_are_refused(make: Make) -> None:
     finish(make())
     with pytest.raises(InputError, match="image 2 is in the store and among those known"):
         make(labelled=[2], labels=[0])
+    assert shown(make(labelled=[3], labels=[0])) == [4, 5, 6]
+    send(make(), "label", index=4, **{"class": 0})
+    with pytest.raises(InputError, match="image 5 is in the store and among those known"):
+        make(labelled=[5], labels=[0])
 
 
 # Pictures
@@ -347,6 +383,12 @@ def test_pictures_are_read_back_to_the_last_bit(shape: tuple[int, ...]) -> None:
     read = plt.imread(file)
     assert read.shape == shape
     assert np.array_equal(np.round(read * 255), image)
+
+
+def test_large_pictures_are_sent_at_twice_their_size_on_the_page() -> None:
+    source = label_view.picture(0, np.zeros((600, 1200, 3), np.uint8))["src"]
+    file = io.BytesIO(base64.b64decode(source.removeprefix("data:image/png;base64,")))
+    assert plt.imread(file).shape == (128, 256, 3)
 
 
 @pytest.mark.parametrize(
