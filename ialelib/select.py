@@ -64,6 +64,8 @@ def next_batch(
         InputError: input that is wrong or does not fit together, where possible before the
             classifier runs.
     """
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"seed must be a whole number from 0, not {seed!r}")
     size = _size(images)
     labelled_L, labels_L = _labelled(labelled, labels, size)
     pool = Pool(size)
@@ -124,6 +126,8 @@ def load(policy: str | Path | Policy) -> Policy:
     """A policy by name or file, or itself."""
     if isinstance(policy, Policy):
         return policy
+    if not isinstance(policy, str | Path):
+        raise InputError(f"policy must be a name, a file or a policy, not {policy!r}")
     with torch.random.fork_rng(devices=[]):  # layers draw weights before they get their own
         return policies.load(policy)
 
@@ -166,7 +170,10 @@ def _rows(images: Images, indices: np.ndarray) -> Tensor:
     if isinstance(images, np.ndarray):
         # A copy, in the processor's byte order: torch must not write to a file.
         return torch.from_numpy(np.array(images[indices], dtype=images.dtype.newbyteorder("=")))
-    return torch.stack([_image(images[int(index)]) for index in indices])
+    rows = [_image(images[int(index)]) for index in indices]
+    if len({image.shape for image in rows}) > 1:
+        raise InputError("the data set's images differ in size; give it a transform that cuts them")
+    return torch.stack(rows)
 
 
 def _image(item: Any) -> Tensor:
@@ -197,8 +204,8 @@ def _sub_pool(
 ) -> np.ndarray:
     """The candidates' indices: D_sub."""
     rest = len(pool.unlabelled)
-    if acq < 1 or acq > rest:
-        raise InputError(f"acq must be 1 to the {rest} unlabelled images, not {acq}")
+    if not isinstance(acq, int | np.integer) or not 1 <= acq <= rest:
+        raise InputError(f"acq must be 1 to the {rest} unlabelled images, not {acq!r}")
     if candidates is None or np.ndim(candidates) == 0:
         count = min(RATIO * acq, rest) if candidates is None else candidates
         if not isinstance(count, int | np.integer) or not acq <= count <= rest:

@@ -167,7 +167,11 @@ def blocks(state: State, parts: Parts) -> dict[str, Tensor]:
         found["gradient"] = outer_N_C_D.flatten(1)
     elif parts.gradient == "embedding":
         if state.head_weight_C_D.isnan().any():
-            raise InputError("this policy needs `head_weight_C_D` in `state.describe`")
+            raise InputError(
+                "this policy reads the gradient at the embedding, which takes the weights of the "
+                "soft-max layer (`head_weight_C_D` in `state.describe`): give the classifier as a "
+                "torch module, not as a function, or use a policy with another state"
+            )
         found["gradient"] = residuals(probs_N_C) @ state.head_weight_C_D
     if not found:
         raise InputError("a state needs at least one part; all are switched off")

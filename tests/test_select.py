@@ -248,7 +248,7 @@ def test_other_widths_are_fitted_and_narrow_ones_refused(images: Tensor) -> None
 
 
 def test_a_head_without_known_weights_is_refused_by_the_class_free_policy(images: Tensor) -> None:
-    with pytest.raises(InputError, match="needs `head_weight_C_D`"):
+    with pytest.raises(InputError, match="weights of the soft-max layer"):
         chosen(
             lambda batch: (batch.flatten(1)[:, :7], batch.flatten(1).repeat(1, 8)),
             images,
@@ -308,6 +308,9 @@ class NeverRun(nn.Module):
         ({"labelled": LABELLED // 2}, "labelled has an index twice"),
         ({"labelled": LABELLED[:, None]}, r"one dimension, not int64 of shape \(40, 1\)"),
         ({"acq": 0}, "acq must be 1 to the 260 unlabelled images, not 0"),
+        ({"acq": "5"}, "acq must be 1 to the 260 unlabelled images, not '5'"),
+        ({"seed": -1}, "seed must be a whole number from 0, not -1"),
+        ({"policy": None}, "policy must be a name, a file or a policy, not None"),
         ({"acq": 261}, "acq must be 1 to the 260 unlabelled images, not 261"),
         ({"candidates": 9}, r"10 \(acq\) to 260 \(unlabelled\) images, not 9"),
         ({"candidates": 261}, "not 261"),
