@@ -1,5 +1,7 @@
 """The figures on acquisition sizes and sub-pools (Figs. 8b, 8c, 16)."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
@@ -12,35 +14,42 @@ CHANCE = COLOURS["random"]
 
 
 def learning_curves(curves: pd.DataFrame, acq: int, n: int) -> Figure:
-    """Mean accuracy over labels: the policy by acquisition size, then by sub-pool, and baselines.
+    """Mean accuracy over labels with 95% bootstrap intervals, a panel for each comparison.
 
-    `acq` and `n` are the sizes that the policy was trained with. The baselines' panels are those
-    sizes at which more than the policy and random sampling ran.
+    The policy by acquisition size, then by sub-pool, then beside the baselines at those sizes at
+    which more than the policy and random sampling ran. All lines of a panel have the same seeds.
+    `acq` and `n` are the sizes that the policy was trained with.
     """
     policy = curves[curves["strategy"] == "policy"]
     by_acq = policy[(policy["acq"] != acq) | (policy["n"] == n)]
     by_n = policy[policy["acq"] == acq]
+    chance = curves[(curves["strategy"] == "random") & (curves["acq"] == acq)]
+    parts = [
+        pd.concat([part, chance])
+        for part in (by_acq, by_n)
+        if len(part[["acq", "n"]].drop_duplicates()) > 1
+    ]
     others = curves[~curves["strategy"].isin(["policy", "random"])]
     baselines = list(others[["acq", "n"]].drop_duplicates().itertuples(index=False, name=None))
-    parts = [part for part in (by_acq, by_n) if len(part[["acq", "n"]].drop_duplicates()) > 1]
+    count = len(parts) + len(baselines)
     figure, axes = plt.subplots(
-        1,
-        len(parts) + len(baselines),
-        figsize=(7 * (len(parts) + len(baselines)), 5),
-        squeeze=False,
-        layout="constrained",
+        1, count, figsize=(7 * count, 5), squeeze=False, layout="constrained"
     )
-    for ax, part in zip(axes[0], parts, strict=False):
+    for ax, part in zip(axes[0], map(_paired, parts), strict=False):
         _by_size(ax, part, n)
-        _random(ax, curves[curves["acq"] == acq])
-        _finish(ax, part, f"{part['dataset'].iloc[0]}: the policy ({_seeds(part)})")
+        _finish(ax, part, "the policy")
     for ax, (batch, sub_pool) in zip(axes[0, len(parts) :], baselines, strict=True):
         same = (curves["n"] == sub_pool) | (curves["strategy"] == "random")
-        part = curves[(curves["acq"] == batch) & same]
+        part = _paired(curves[(curves["acq"] == batch) & same])
         _by_strategy(ax, part)
-        name = f"{part['dataset'].iloc[0]}: acq {batch}, n {sub_pool} ({_seeds(part)})"
-        _finish(ax, part, name)
+        _finish(ax, part, f"acq {batch}, n {sub_pool}")
     return figure
+
+
+def _paired(part: pd.DataFrame) -> pd.DataFrame:
+    """The seeds that every line has; with others beside them, lines would differ by luck."""
+    seeds = part.groupby(["strategy", "acq", "n"])["seed"].unique()
+    return part[part["seed"].isin(set.intersection(*map(set, seeds)))]
 
 
 def gains(table: pd.DataFrame, n: int) -> Figure:
@@ -67,31 +76,31 @@ def gains(table: pd.DataFrame, n: int) -> Figure:
 
 
 def _by_size(ax: Axes, part: pd.DataFrame, n: int) -> None:
-    pairs = sorted(part[["acq", "n"]].drop_duplicates().itertuples(index=False, name=None))
+    policy = part[part["strategy"] == "policy"]
+    pairs = sorted(policy[["acq", "n"]].drop_duplicates().itertuples(index=False, name=None))
     # The palette's pale end is left out: it cannot be seen on white.
     colours = sns.color_palette("viridis", len(pairs) + 1)
     for (acq, sub_pool), colour in zip(pairs, colours, strict=False):
-        means = part[(part["acq"] == acq) & (part["n"] == sub_pool)]
-        means = means.groupby("labels")["accuracy"].mean()
-        ax.plot(means.index, means, color=colour, label=_name(acq, sub_pool, n))
-
-
-def _random(ax: Axes, part: pd.DataFrame) -> None:
+        line = policy[(policy["acq"] == acq) & (policy["n"] == sub_pool)]
+        _line(ax, line, _name(acq, sub_pool, n), colour)
     chance = part[part["strategy"] == "random"]
-    means = chance.groupby("labels")["accuracy"].mean()
-    name = f"Random, acq {chance['acq'].iloc[0]}"
-    ax.plot(means.index, means, color=CHANCE, dashes=DASHES["random"], label=name)
+    _line(ax, chance, f"Random, acq {chance['acq'].iloc[0]}", CHANCE, DASHES["random"])
 
 
 def _by_strategy(ax: Axes, part: pd.DataFrame) -> None:
     for name, (colour, dashes) in styles(part["strategy"].unique()).items():
-        means = part[part["strategy"] == name].groupby("labels")["accuracy"].mean()
-        line = {"dashes": dashes} if dashes else {}
-        ax.plot(means.index, means, color=colour, label=NAMES.get(name, name), **line)
+        _line(ax, part[part["strategy"] == name], NAMES.get(name, name), colour, dashes)
+
+
+def _line(ax: Axes, part: pd.DataFrame, name: str, colour: Any, dashes: Any = "") -> None:
+    shared = {"x": "labels", "y": "accuracy", "errorbar": ("ci", 95), "seed": 0, "ax": ax}
+    line = {"dashes": dashes} if dashes else {}
+    sns.lineplot(part, color=colour, label=name, err_kws={"alpha": 0.12}, **shared, **line)
 
 
 def _finish(ax: Axes, part: pd.DataFrame, title: str) -> None:
-    ax.set(title=title, xlabel="labelled samples", ylabel="mean test accuracy")
+    about = f"{part['dataset'].iloc[0]}: {title} ({_seeds(part)}, 95% intervals)"
+    ax.set(title=about, xlabel="labelled samples", ylabel="mean test accuracy")
     ax.legend(loc="lower right", fontsize="small", ncols=1 + (len(ax.lines) > 9))
     sns.despine(ax=ax)
 

@@ -45,9 +45,11 @@ def test_panels_are_by_batch_by_sub_pool_and_of_baselines() -> None:
     assert legend(left) == ["acq 10", "acq 20", "Random, acq 10"]
     assert legend(middle) == ["acq 10", "acq 10, n 1000", "Random, acq 10"]
     assert legend(right) == ["IALE policy", "Random", "BADGE"]
-    assert left.get_title() == "toy: the policy (1 to 2 seeds)"
-    assert right.get_title() == "toy: acq 10, n 100 (2 seeds)"
-    assert np.asarray(left.lines[0].get_ydata()) == pytest.approx([0.45, 0.6, 0.7])
+    # Only seed 0 has the size 20, so the others at that panel are of seed 0 as well.
+    assert left.get_title() == "toy: the policy (1 seed, 95% intervals)"
+    assert right.get_title() == "toy: acq 10, n 100 (2 seeds, 95% intervals)"
+    assert np.asarray(left.lines[0].get_ydata()) == pytest.approx([0.4, 0.6, 0.7])
+    assert np.asarray(middle.lines[0].get_ydata()) == pytest.approx([0.45, 0.6, 0.7])
 
 
 def test_panels_of_one_size_are_left_out() -> None:
