@@ -11,7 +11,7 @@ import torch
 from joblib import Parallel, delayed
 
 from ialelib import policy as policies
-from ialelib import policy_fit
+from ialelib import policy_fit, units
 from ialelib import rollout as rollouts
 from ialelib.data import DataSet
 from ialelib.episode import Imitation, roll_out
@@ -119,17 +119,27 @@ def _refit(
     return policies.load(path)
 
 
-def _claim(folder: Path, data: DataSet, imitation: Imitation) -> None:
-    """Note in the folder which run it holds; refuse one with other parameters."""
-    path = folder / "imitation.json"
-    now: dict[str, Any] = {
+def run_folder(parent: Path, data: DataSet, imitation: Imitation) -> Path:
+    """A folder for `train` that changes with all parameters but the number of episodes."""
+    about = {**_about(data, imitation), "episodes": None}
+    return parent / units.named("policy", about)
+
+
+def _about(data: DataSet, imitation: Imitation) -> dict[str, Any]:
+    """All that a run depends on."""
+    return {
         "dataset": data.name,
         "data": data.fingerprint,
         **asdict(imitation),
         "recipe": asdict(recipe(imitation.setting.recipe)),
         "warm": asdict(recipe("warm")) if imitation.ranking == "warm" else None,
     }
-    now = json.loads(json.dumps(now))
+
+
+def _claim(folder: Path, data: DataSet, imitation: Imitation) -> None:
+    """Note in the folder which run it holds; refuse one with other parameters."""
+    path = folder / "imitation.json"
+    now = json.loads(json.dumps(_about(data, imitation)))
     if path.exists():
         before = _read_claim(path)
         changed = [key for key in now if key != "episodes" and before.get(key) != now[key]]

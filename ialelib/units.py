@@ -40,8 +40,13 @@ def run_groups(groups: Sequence[Group], processes: int, label: str) -> pd.DataFr
 
 def file_name(start: str, about: Mapping[str, Any]) -> str:
     """START-DIGEST.csv, where the digest changes with anything in `about`."""
+    return f"{named(start, about)}.csv"
+
+
+def named(start: str, about: Mapping[str, Any]) -> str:
+    """START-DIGEST, as in `file_name`."""
     text = json.dumps(about, sort_keys=True)
-    return f"{start}-{hashlib.sha256(text.encode()).hexdigest()[:10]}.csv"
+    return f"{start}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
 def _make(path: Path, task: Callable[[], pd.DataFrame]) -> None:

@@ -71,7 +71,7 @@ def finish(folder: Path) -> None:
 def units(folder: Path) -> dict[Path, tuple[int, bytes]]:
     """Finished units of work, episodes and cycles: when and what was written."""
     runs = folder / "runs" / "tiny" / "01_toy_gaussians"
-    paths = [*runs.glob("policy/episode-*.safetensors"), *runs.glob("cycles/*.csv")]
+    paths = [*runs.glob("policy-*/episode-*.safetensors"), *runs.glob("cycles/*.csv")]
     whole = [path for path in paths if not path.name.startswith(".")]
     return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in whole}
 

@@ -15,7 +15,7 @@ import torch
 from toys import TINY, assert_same_episode, assert_same_run, episodes, same_policy
 
 from ialelib import episode
-from ialelib.dagger import train
+from ialelib.dagger import run_folder, train
 from ialelib.data import DataSet, toy_gaussians
 from ialelib.errors import InputError
 from ialelib.policy import Policy
@@ -119,6 +119,16 @@ def test_a_folder_ranked_by_another_warm_recipe_is_refused(
             train(toy, imitation, tmp_path)
     else:
         assert same_policy(train(toy, imitation, tmp_path)[0], before)
+
+
+def test_other_parameters_have_a_folder_of_their_own(toy: DataSet, tmp_path: Path) -> None:
+    first = run_folder(tmp_path, toy, TINY)
+    assert first.parent == tmp_path
+    assert run_folder(tmp_path, toy, replace(TINY, episodes=9)) == first
+    others = [replace(TINY, p=0.4), replace(TINY, seed=6), replace(TINY, ranking="warm")]
+    folders = {run_folder(tmp_path, toy, other) for other in others}
+    other_data = toy_gaussians(300, 200, overlap=0.6)
+    assert len(folders | {first, run_folder(tmp_path, other_data, TINY)}) == 5
 
 
 def test_a_folder_with_other_data_of_that_name_and_size_is_refused(
