@@ -94,12 +94,16 @@ def main(arguments: list[str]) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    made: set[str] = set()
+    made: dict[str, Path] = {}
     while waiting:
         failed: dict[Path, InputError] = {}
         for path in waiting:
             try:
-                made |= read(path, made).makes(path.stem.split("-")[0])
+                new = read(path, made.keys()).makes(path.stem.split("-")[0])
+                if twice := new & made.keys():
+                    name = min(twice)
+                    raise InputError(f"{path} and {made[name]} would both write {name}")
+                made |= dict.fromkeys(new, path)
             except InputError as error:
                 failed[path] = error
         if len(failed) == len(waiting):

@@ -8,7 +8,7 @@ from typing_extensions import override
 from ialelib import alil, cycle, data, policy
 from ialelib.cycle import Setting
 from ialelib.dagger import Imitation
-from ialelib.errors import unknown
+from ialelib.errors import InputError, unknown
 from ialelib.experts import EXPERTS
 from ialelib.models import CLASSIFIERS
 from ialelib.recipes import RECIPES
@@ -84,11 +84,23 @@ class Cycles(Paired):
     def check(self, made: Collection[str] = ()) -> None:
         among("strategies", self.strategies, "strategy", [*EXPERTS, "policy"])
 
+    def comparable(self) -> None:
+        """Raises InputError without random sampling to compare with, or any label to buy."""
+        if "random" not in self.strategies:
+            raise InputError("parameter 'strategies': 'random' is missing; all are compared to it")
+        if self.budget <= self.initial:
+            raise InputError(f"parameter 'budget': more than the {self.initial} initial labels")
+
 
 class Training(Cycles):
     """What notebooks that train a policy share."""
 
     save_policy: str | None
+
+    @override
+    def check(self, made: Collection[str] = ()) -> None:
+        super().check(made)
+        self.comparable()
 
     @override
     def makes(self, notebook: str) -> set[str]:
@@ -144,6 +156,7 @@ class TransferDatasets(Cycles):
     @override
     def check(self, made: Collection[str] = ()) -> None:
         super().check(made)
+        self.comparable()
         can_transfer("policy", [self.policy], self.datasets, self.setting(), made)
         if self.alil:
             single = alil.one_at_a_time(self.setting())

@@ -7,7 +7,7 @@ from typing import Literal
 
 from typing_extensions import override
 
-from ialelib import alil, data, policy
+from ialelib import alil, cycle, data, policy
 from ialelib.by_size import Size
 from ialelib.cycle import Setting
 from ialelib.episode import Imitation
@@ -37,6 +37,7 @@ class Compared(Cycles):
         if self.median < 1 or self.median % 2 == 0:
             raise InputError(f"median must be an odd number of acquisitions, not {self.median}")
         among("strategies", self.strategies, "strategy", EXPERTS)
+        self.comparable()
         can_transfer("policies", self.policies, self.datasets, self.setting(), made)
 
 
@@ -187,6 +188,7 @@ class Statistics(Params):
 
     @override
     def check(self, made: Collection[str] = ()) -> None:
+        among("reference", [self.reference], "strategy", [*EXPERTS, "policy"])
         with about("curves"):
             for name, path in zip(self.curves, self.tables(), strict=True):
                 if name not in made and not path.is_file():
@@ -214,5 +216,8 @@ class AlilTraining(Training):
     @override
     def check(self, made: Collection[str] = ()) -> None:
         super().check(made)
+        among("strategies", self.strategies, "strategy", EXPERTS)
         among("dataset", [self.dataset], "data set", data.available())
-        self.imitation().check(data.load(self.dataset))
+        images = data.load(self.dataset)
+        self.imitation().check(images)
+        cycle.check(images, self.setting(), self.strategies, {})

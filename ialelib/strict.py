@@ -12,6 +12,7 @@ from ialelib.errors import InputError, unknown
 
 SIMPLE = (bool, int, float, str, list, tuple, dict, type(None))
 IPYTHON = {"In", "Out"}
+MAY_BE_EMPTY = {"strategies", "baseline_sizes", "baseline_seeds", "few_seeds"}
 
 
 def project() -> Path:
@@ -56,7 +57,22 @@ class Params(BaseModel):
         except ValidationError as error:
             raise InputError("; ".join(_sentence(e) for e in error.errors())) from None
         params.check(made)
+        params._check_numbers()
         return params
+
+    def _check_numbers(self) -> None:
+        """What seeds, lists, processes and names of new policies must be in every notebook."""
+        for name, value in self:
+            if isinstance(value, list) and not value and name not in MAY_BE_EMPTY:
+                raise InputError(f"parameter {name!r}: the list must not be empty")
+            if isinstance(value, list) and len({repr(item) for item in value}) < len(value):
+                raise InputError(f"parameter {name!r}: the list names something twice: {value}")
+            if name.endswith("seeds") and min(value, default=0) < 0:
+                raise InputError(f"parameter {name!r}: seeds are 0 or more, not {min(value)}")
+            if name == "processes" and value < 1:
+                raise InputError(f"parameter 'processes': 1 or more, not {value}")
+            if name == "save_policy" and value and Path(value).suffix not in ("", ".safetensors"):
+                raise InputError(f"parameter 'save_policy': a name has no dot in it: {value!r}")
 
     def check(self, made: Collection[str] = ()) -> None:
         """Raises InputError for values that name nothing or contradict each other."""

@@ -68,6 +68,15 @@ def test_main_knows_what_an_earlier_file_trains(tmp_path: Path) -> None:
     assert main([str(tmp_path)]) == 0
 
 
+def test_two_files_that_write_the_same_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("01_toy_gaussians.yaml", "01_toy_gaussians-copy.yaml"):
+        write(tmp_path, yaml.safe_dump(TOY | {"save_policy": "mine"}), name)
+    assert main([str(tmp_path)]) == 2
+    assert "would both write mine" in capsys.readouterr().err
+
+
 def test_main_knows_what_a_later_file_trains(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -77,6 +86,7 @@ def test_main_knows_what_a_later_file_trains(
     assert main([str(tmp_path)]) == 2
     assert f"no policy file at {made}" in capsys.readouterr().err
     training = {name: TRAINING[name] for name in AlilTraining.model_fields} | {"save_policy": made}
+    training["strategies"] = ["random"]
     write(tmp_path, yaml.safe_dump(training), "15_alil.yaml")
     assert main([str(tmp_path)]) == 0
 

@@ -38,6 +38,12 @@ def test_policies_come_before_the_other_strategies() -> None:
         ({"classifier": "toy_mlp"}, "parameter 'policies': .* reads embeddings of 128 numbers"),
         ({"median": 2}, "odd number of acquisitions, not 2"),
         ({"median": 0}, "odd number of acquisitions, not 0"),
+        ({"strategies": ["entropy"]}, "parameter 'strategies': 'random' is missing"),
+        ({"budget": CYCLES["initial"]}, "parameter 'budget': more than the 20 initial labels"),
+        ({"seeds": []}, "parameter 'seeds': the list must not be empty"),
+        ({"seeds": [0, -1]}, "parameter 'seeds': seeds are 0 or more, not -1"),
+        ({"seeds": [1, 1]}, "parameter 'seeds': the list names something twice"),
+        ({"processes": 0}, "parameter 'processes': 1 or more, not 0"),
         ({"budgt": 50}, "unknown parameter 'budgt'; did you mean 'budget'"),
     ],
 )
