@@ -98,8 +98,17 @@ def _runs(folder: Path) -> list[Run]:
     """Finished notebooks, and of those that have no result the ones that failed."""
     paths = {path.stem: path for path in folder.glob("logs/*.ipynb")}
     paths |= {path.stem: path for path in folder.glob("*.ipynb")}
-    runs = [Run(stem, nbformat.read(paths[stem], as_version=4)) for stem in sorted(paths)]
+    read = {stem: _read(paths[stem]) for stem in sorted(paths)}
+    runs = [Run(stem, notebook) for stem, notebook in read.items() if notebook]
     return [run for run in runs if run.failed or paths[run.stem].parent == folder]
+
+
+def _read(path: Path) -> NotebookNode | None:
+    """An executed notebook, or none where a run is just writing it, or was killed meanwhile."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except nbformat.reader.NotJSONError:
+        return None
 
 
 def _card(run: Run) -> str:

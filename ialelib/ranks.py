@@ -10,6 +10,18 @@ from ialelib.errors import InputError
 from ialelib.metrics import aubc_table
 
 
+def shared(curves: pd.DataFrame) -> pd.DataFrame:
+    """Only the strategies that every data set has, as ranks and penalties compare all with all.
+
+    Raises:
+        InputError: fewer than two of them.
+    """
+    common = set.intersection(*map(set, curves.groupby("dataset")["strategy"].unique()))
+    if len(common) < 2:
+        raise InputError(f"the data sets have {len(common)} strategies in common; two are needed")
+    return curves[curves["strategy"].isin(common)].reset_index(drop=True)
+
+
 def penalty_matrix(curves: pd.DataFrame, level: float = 0.05) -> pd.DataFrame:
     """How often the strategy of a row beats that of a column (Ash et al. 2020, Sec. 4).
 

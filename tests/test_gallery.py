@@ -111,6 +111,14 @@ def test_a_run_that_succeeded_at_last_is_not_called_failed(folder: Path) -> None
     assert "failed</span>" not in gallery.write("x").read_text()
 
 
+def test_a_run_that_is_just_written_or_was_killed_is_left_out(folder: Path) -> None:
+    nbformat.write(executed({}), folder / "runs/x/08_x.ipynb")
+    (folder / "runs/x/logs/09_x.ipynb").write_text('{"cells": [')
+    page = gallery.write("x").read_text()
+    assert "08_x" in page
+    assert "09_x" not in page
+
+
 def test_nothing_executed_is_said_with_the_command(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,14 @@ from test_metrics import FAIR, GOOD, POOR, RANDOM, curves
 
 from ialelib import rank_plots
 from ialelib.errors import InputError
-from ialelib.ranks import critical_difference, friedman, groups, mean_ranks, penalty_matrix
+from ialelib.ranks import (
+    critical_difference,
+    friedman,
+    groups,
+    mean_ranks,
+    penalty_matrix,
+    shared,
+)
 
 FOUR = {"random": RANDOM, "good": GOOD, "fair": FAIR, "poor": POOR}
 
@@ -79,6 +86,15 @@ def test_unpaired_curves_are_refused() -> None:
     lame = table[~((table["strategy"] == "b") & (table["seed"] == 0))]
     with pytest.raises(InputError, match="not paired"):
         penalty_matrix(lame)
+
+
+def test_only_strategies_that_every_data_set_has_are_ranked() -> None:
+    table = pd.DataFrame(
+        {"dataset": ["a", "a", "b", "b", "b"], "strategy": ["x", "y", "y", "x", "alil"]}
+    )
+    assert shared(table)["strategy"].tolist() == ["x", "y", "y", "x"]
+    with pytest.raises(InputError, match="1 strategies in common"):
+        shared(table[table["strategy"] != "x"])
 
 
 def test_ranks_by_hand() -> None:
