@@ -81,6 +81,8 @@ rule gallery:
 
 
 onsuccess:
+    for stem in drawn():
+        print(f"{PARAMS / stem}.yaml: {figure_table.settings(VALUES[stem])}")
     for folder in sorted({VALUES[stem]["figures"] for stem in drawn()}):
         print(f"Figures and tables: {Path(folder).resolve()}")
     print(f"Executed notebooks: {RUNS.resolve()}")

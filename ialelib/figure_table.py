@@ -1,6 +1,7 @@
 """Which params file draws a figure of the paper; the table is `figures.yaml`."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from ialelib.errors import InputError, unknown
 
@@ -23,3 +24,12 @@ def stem(figure: str, table: Mapping[str, Sequence[str]], stems: Collection[str]
         f"{figure} comes from {' or '.join(table[name])}.yaml, which this profile does not have; "
         f"it has {', '.join(sorted(stems))}"
     )
+
+
+def settings(values: Mapping[str, Any]) -> str:
+    """What a params file runs on, in words: a profile may draw a figure from other data."""
+    data = values.get("datasets") or [values[name] for name in ("dataset",) if name in values]
+    parts = [", ".join(data), values.get("classifier", "")]
+    parts += [f"{values['budget']} labels"] if "budget" in values else []
+    parts += [f"{len(values['seeds'])} seeds"] if "seeds" in values else []
+    return "; ".join(part for part in parts if part)

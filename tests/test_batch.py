@@ -191,6 +191,17 @@ def test_the_first_params_file_of_a_figure_that_is_there_counts() -> None:
         figure_table.stem("fig03c", table, ["01"])
 
 
+def test_what_a_figure_was_drawn_from_is_said() -> None:
+    values = {"datasets": ["mnist", "fmnist"], "classifier": "cnn", "budget": 60, "seeds": [0, 1]}
+    assert figure_table.settings(values) == "mnist, fmnist; cnn; 60 labels; 2 seeds"
+    assert figure_table.settings({"dataset": "mnist", "seeds": [0]}) == "mnist; 1 seeds"
+    assert figure_table.settings({"overlap": 0.2}) == ""
+
+
+def test_a_batch_ends_with_what_its_figures_were_drawn_from(small: Path) -> None:
+    assert "params/small/01_toy_gaussians.yaml: " in make(small, "fig01").stdout
+
+
 def test_a_figure_takes_its_params_file_and_all_that_makes_what_it_needs() -> None:
     profile = {stem: parameters(values) for stem, values in STEMS.items()}
     found = ["02_policy_training", "03_transfer_datasets", "12_statistics"]
