@@ -6,9 +6,12 @@ This is how the committed outputs are made. It writes benchmarks/run_times.csv, 
 shows, so the index comes last.
 """
 
+import re
+import shutil
 import sys
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 
 from ialelib import static, usage
@@ -28,9 +31,17 @@ def execute(notebook: Path) -> usage.Usage:
     return used
 
 
+def keep_picture(notebook: Path) -> None:
+    """Keep the quick run's picture for the opening of a notebook that has no published one yet."""
+    opening = nbformat.read(notebook, as_version=4).cells[0].source
+    for name in re.findall(r"\.\./figures/opening/([^)]+)\)", opening):
+        shutil.copy(ROOT / "figures/quick" / name, ROOT / "figures/opening" / name)
+
+
 def measure(notebook: Path) -> dict[str, object]:
     """Execute one notebook: wall clock, processor time and memory of all its processes."""
     used = execute(notebook)
+    keep_picture(notebook)
     return {
         "notebook": notebook.stem,
         "profile": "quick",

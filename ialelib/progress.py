@@ -10,13 +10,15 @@ from tqdm.auto import tqdm
 T = TypeVar("T")
 
 
-def progress(items: Iterable[T], total: int, label: str) -> Iterator[T]:
+def progress(items: Iterable[T], total: int, label: str, after: float = 0) -> Iterator[T]:
     """Iterate with a bar and the time left, on terminals and in notebooks that somebody runs.
+
+    The bar appears `after` so many seconds: what may be short does without.
 
     Under papermill, nbval, nbconvert and Voila, and in logs, it prints nothing, so outputs stay
     comparable.
     """
-    yield from tqdm(items, total=total, desc=label, disable=not watched())
+    yield from tqdm(items, total=total, desc=label, delay=after, disable=not watched())
 
 
 def watched() -> bool:

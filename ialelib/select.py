@@ -15,6 +15,7 @@ from ialelib.data import Pool
 from ialelib.errors import InputError, unknown
 from ialelib.hooks import Classify, look
 from ialelib.policy import Policy
+from ialelib.progress import progress
 from ialelib.seeds import stream
 from ialelib.state import State, describe
 
@@ -79,7 +80,8 @@ def next_batch(
         raise InputError(f"batch_size must be 1 or more, not {batch_size}")
 
     def batches(indices: np.ndarray) -> Iterator[Tensor]:
-        for start in range(0, len(indices), batch_size):
+        starts = range(0, len(indices), batch_size)
+        for start in progress(starts, len(starts), "batches of images", after=2):
             raw = _rows(images, indices[start : start + batch_size])
             yield prepared(raw, classifier, preprocess)
 

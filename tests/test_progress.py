@@ -34,6 +34,12 @@ def test_terminals_show_it_and_logs_do_not(
     assert bool(stream.getvalue()) == shown
 
 
+def test_what_is_soon_done_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    assert list(progress(range(3), 3, "batches", after=60)) == [0, 1, 2]
+    assert terminal.getvalue() == ""
+
+
 def test_a_notebook_that_a_program_executes_has_no_bar(tmp_path: Path) -> None:
     browser.write_notebook(tmp_path / "work.ipynb", SOURCE)
     notebook = nbformat.read(tmp_path / "work.ipynb", 4)
