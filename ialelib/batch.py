@@ -4,7 +4,6 @@
 """
 
 import sys
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from ialelib.makers import needed
 from ialelib.params import Overlap, PolicyTraining, ToyGaussians, TransferDatasets
 from ialelib.params_own import OwnPool
 from ialelib.params_studies import AlilTraining, Compared, RunTime, Sizes, Statistics, TrainingCost
-from ialelib.strict import Params, project
+from ialelib.policy import Policy
+from ialelib.strict import NOTHING, Made, Params, project
 
 NOTEBOOKS: dict[str, type[Params]] = {
     "01_toy_gaussians": ToyGaussians,
@@ -37,7 +37,7 @@ NOTEBOOKS: dict[str, type[Params]] = {
 }
 
 
-def read(path: Path, made: Collection[str] = ()) -> Params:
+def read(path: Path, made: Made = NOTHING) -> Params:
     """The parameters in a file, `NOTEBOOK.yaml` or `NOTEBOOK-VARIANT.yaml`; `made` is what
     other files of the batch make (`Params.makes`).
 
@@ -94,16 +94,19 @@ def main(arguments: list[str]) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    made: dict[str, Path] = {}
+    made: dict[str, Policy | None] = {}
+    makers: dict[str, Path] = {}
     while waiting:
         failed: dict[Path, InputError] = {}
         for path in waiting:
             try:
-                new = read(path, made.keys()).makes(path.stem.split("-")[0])
+                params = read(path, made)
+                new = params.makes(path.stem.split("-")[0])
                 if twice := new & made.keys():
                     name = min(twice)
-                    raise InputError(f"{path} and {made[name]} would both write {name}")
-                made |= dict.fromkeys(new, path)
+                    raise InputError(f"{path} and {makers[name]} would both write {name}")
+                made |= {**dict.fromkeys(new), **params.untrained()}
+                makers |= dict.fromkeys(new, path)
             except InputError as error:
                 failed[path] = error
         if len(failed) == len(waiting):

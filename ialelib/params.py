@@ -1,8 +1,9 @@
 """Typed, strict parameters of every notebook: a misspelt or ill-typed one stops the run at once."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Literal
 
+import torch
 from typing_extensions import override
 
 from ialelib import alil, cycle, data, policy
@@ -10,10 +11,11 @@ from ialelib.cycle import Setting
 from ialelib.dagger import Imitation
 from ialelib.errors import InputError, unknown
 from ialelib.experts import EXPERTS
-from ialelib.models import CLASSIFIERS
+from ialelib.models import CLASSIFIERS, Architecture, build
+from ialelib.policy import Policy
 from ialelib.recipes import RECIPES
 from ialelib.state import PARTS
-from ialelib.strict import Params, about, project
+from ialelib.strict import NOTHING, Made, Params, about, project
 
 __all__ = ["Params", "project"]
 
@@ -46,7 +48,7 @@ class ToyGaussians(Params):
         return Imitation(self.setting(), ("entropy", "coreset"), self.episodes, validation=500)
 
     @override
-    def check(self, made: Collection[str] = ()) -> None:
+    def check(self, made: Made = NOTHING) -> None:
         self.imitation().check(self.data(seed=1))
 
     @override
@@ -81,7 +83,7 @@ class Cycles(Paired):
         return {f"{self.figures}/{notebook}_curves.csv"}
 
     @override
-    def check(self, made: Collection[str] = ()) -> None:
+    def check(self, made: Made = NOTHING) -> None:
         among("strategies", self.strategies, "strategy", [*EXPERTS, "policy"])
 
     def comparable(self) -> None:
@@ -98,7 +100,7 @@ class Training(Cycles):
     save_policy: str | None
 
     @override
-    def check(self, made: Collection[str] = ()) -> None:
+    def check(self, made: Made = NOTHING) -> None:
         super().check(made)
         self.comparable()
 
@@ -137,12 +139,16 @@ class PolicyTraining(Training):
         )
 
     @override
-    def check(self, made: Collection[str] = ()) -> None:
+    def check(self, made: Made = NOTHING) -> None:
         super().check(made)
         among("dataset", [self.dataset], "data set", data.available())
         among("experts", self.experts, "expert", EXPERTS)
         among("recipe", [self.recipe], "recipe", RECIPES)
         self.imitation().check(data.load(self.dataset))
+
+    @override
+    def untrained(self) -> dict[str, Policy]:
+        return untrained(self.save_policy, self.dataset, self.imitation())
 
 
 class TransferDatasets(Cycles):
@@ -154,7 +160,7 @@ class TransferDatasets(Cycles):
     """The policy of the baseline ALIL; none leaves it out."""
 
     @override
-    def check(self, made: Collection[str] = ()) -> None:
+    def check(self, made: Made = NOTHING) -> None:
         super().check(made)
         self.comparable()
         can_transfer("policy", [self.policy], self.datasets, self.setting(), made)
@@ -170,14 +176,25 @@ class Overlap(Paired):
     policy: str
 
     @override
-    def check(self, made: Collection[str] = ()) -> None:
+    def check(self, made: Made = NOTHING) -> None:
         can_transfer("policy", [self.policy], self.datasets, self.setting(), made)
 
 
+def untrained(name: str | None, dataset: str, imitation: Imitation) -> dict[str, Policy]:
+    """The policy that Algorithm 1 would train on a data set, with fresh weights, by its name."""
+    if name is None:
+        return {}
+    images = data.load(dataset)
+    architecture = Architecture(imitation.setting.classifier, images.classes, images.shape)
+    width = build(architecture, seed=0).head.in_features
+    with torch.random.fork_rng(devices=[]):
+        return {name: Policy(images.classes, width, imitation.parts)}
+
+
 def can_transfer(
-    key: str, names: list[str], datasets: list[str], setting: Setting, made: Collection[str]
+    key: str, names: list[str], datasets: list[str], setting: Setting, made: Made
 ) -> None:
-    """Whether the policies fit the classifier and the data; of those not made yet, only the rest.
+    """Whether the policies, also those that the batch makes, fit the classifier and the data.
 
     Raises:
         InputError: that names the parameter: `key`, datasets, classifier, recipe or another.
@@ -186,7 +203,8 @@ def can_transfer(
     among("classifier", [setting.classifier], "classifier", CLASSIFIERS)
     among("recipe", [setting.recipe], "recipe", RECIPES)
     with about(key):
-        policies = {name: policy.load(name) for name in names if name not in made}
+        known = {name: made[name] if name in made else policy.load(name) for name in names}
+    policies = {name: found for name, found in known.items() if found is not None}
     for dataset in datasets:
         images = data.load(dataset)
         setting.check(images)

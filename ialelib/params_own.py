@@ -1,6 +1,5 @@
 """Typed, strict parameters of 10_own_pool."""
 
-from collections.abc import Collection
 from pathlib import Path
 
 from typing_extensions import override
@@ -10,7 +9,7 @@ from ialelib.errors import InputError
 from ialelib.own_pool import Plan
 from ialelib.params import among
 from ialelib.progress import watched
-from ialelib.strict import Params, about, project
+from ialelib.strict import NOTHING, Made, Params, about, project
 from ialelib.widths import NARROWEST, RULES, WIDEST
 
 
@@ -58,7 +57,7 @@ class OwnPool(Params):
         return {f"{self.figures}/{notebook}_curves.csv"}
 
     @override
-    def check(self, made: Collection[str] = ()) -> None:
+    def check(self, made: Made = NOTHING) -> None:
         among("dataset", [self.dataset], "data set", data.available())
         among("width_dataset", [self.width_dataset], "data set", data.available())
         among("rules", self.rules, "rule", RULES)

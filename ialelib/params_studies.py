@@ -1,6 +1,5 @@
 """Typed, strict parameters of the notebooks beyond the paper's first story: 05 and later."""
 
-from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -13,9 +12,10 @@ from ialelib.cycle import Setting
 from ialelib.episode import Imitation
 from ialelib.errors import InputError
 from ialelib.experts import EXPERTS
-from ialelib.params import Cycles, Training, among, can_transfer
+from ialelib.params import Cycles, Training, among, can_transfer, untrained
+from ialelib.policy import Policy
 from ialelib.recipes import RECIPES, Recipe
-from ialelib.strict import Params, about, project
+from ialelib.strict import NOTHING, Made, Params, about, project
 
 
 class Compared(Cycles):
@@ -31,7 +31,7 @@ class Compared(Cycles):
         return [*self.policies, *self.strategies]
 
     @override
-    def check(self, made: Collection[str] = ()) -> None:
+    def check(self, made: Made = NOTHING) -> None:
         if not self.policies or len(set(self.names())) < len(self.names()):
             raise InputError("policies and strategies must be different names, and one policy")
         if self.median < 1 or self.median % 2 == 0:
@@ -70,7 +70,7 @@ class Sizes(Cycles):
         return self.few_seeds if acq < self.few_below else self.seeds
 
     @override
-    def check(self, made: Collection[str] = ()) -> None:
+    def check(self, made: Made = NOTHING) -> None:
         super().check(made)
         pairs = [tuple(pair) for pair in self.sizes]
         if not pairs or any(len(pair) != 2 for pair in pairs) or len(set(pairs)) < len(pairs):
@@ -112,7 +112,7 @@ class RunTime(Cycles):
         }
 
     @override
-    def check(self, made: Collection[str] = ()) -> None:
+    def check(self, made: Made = NOTHING) -> None:
         super().check(made)
         if self.processes != 1:
             raise InputError("times are taken one after the other: processes must be 1")
@@ -164,7 +164,7 @@ class TrainingCost(Params):
         return Setting(self.classifier, self.initial, self.budget, self.acq, self.n, recipe)
 
     @override
-    def check(self, made: Collection[str] = ()) -> None:
+    def check(self, made: Made = NOTHING) -> None:
         among("datasets", self.datasets, "data set", data.available())
         among("ranking_dataset", [self.ranking_dataset], "data set", data.available())
         self.recipes()
@@ -187,7 +187,7 @@ class Statistics(Params):
         return [project() / name for name in self.curves]
 
     @override
-    def check(self, made: Collection[str] = ()) -> None:
+    def check(self, made: Made = NOTHING) -> None:
         among("reference", [self.reference], "strategy", [*EXPERTS, "policy"])
         with about("curves"):
             for name, path in zip(self.curves, self.tables(), strict=True):
@@ -214,10 +214,14 @@ class AlilTraining(Training):
         )
 
     @override
-    def check(self, made: Collection[str] = ()) -> None:
+    def check(self, made: Made = NOTHING) -> None:
         super().check(made)
         among("strategies", self.strategies, "strategy", EXPERTS)
         among("dataset", [self.dataset], "data set", data.available())
         images = data.load(self.dataset)
         self.imitation().check(images)
         cycle.check(images, self.setting(), self.strategies, {})
+
+    @override
+    def untrained(self) -> dict[str, Policy]:
+        return untrained(self.save_policy, self.dataset, self.imitation())

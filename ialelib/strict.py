@@ -1,15 +1,22 @@
 """The base of all notebooks' parameters: strict about names and types."""
 
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ialelib.errors import InputError, unknown
 
+if TYPE_CHECKING:
+    from ialelib.policy import Policy
+
+Made = Mapping[str, "Policy | None"]
+"""What other runs of a batch make: tables, and policies, as they will be but untrained."""
+NOTHING: Made = MappingProxyType({})
 SIMPLE = (bool, int, float, str, list, tuple, dict, type(None))
 IPYTHON = {"In", "Out"}
 MAY_BE_EMPTY = {"strategies", "baseline_sizes", "baseline_seeds", "few_seeds"}
@@ -47,7 +54,7 @@ class Params(BaseModel):
         return cls.checked(plain)
 
     @classmethod
-    def checked(cls, values: dict[str, Any], made: Collection[str] = ()) -> Self:
+    def checked(cls, values: dict[str, Any], made: Made = NOTHING) -> Self:
         """Validate values by name; `made` is what the same batch makes before (`makes`)."""
         for name in values:
             if name not in cls.model_fields:
@@ -74,12 +81,16 @@ class Params(BaseModel):
             if name == "save_policy" and value and Path(value).suffix not in ("", ".safetensors"):
                 raise InputError(f"parameter 'save_policy': a name has no dot in it: {value!r}")
 
-    def check(self, made: Collection[str] = ()) -> None:
+    def check(self, made: Made = NOTHING) -> None:
         """Raises InputError for values that name nothing or contradict each other."""
 
     def makes(self, notebook: str) -> set[str]:
         """What a run gives to others of its batch: names of policies, paths of tables."""
         return set()
+
+    def untrained(self) -> "dict[str, Policy]":
+        """The policies that it makes, before they are trained: whether they fit can be checked."""
+        return {}
 
     def runs_folder(self, name: str) -> Path:
         """Where this notebook keeps what it can resume."""

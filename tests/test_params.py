@@ -146,7 +146,7 @@ def test_alil_needs_its_policy_unless_it_is_left_out(tmp_path: Path) -> None:
 
 def test_a_transfer_may_use_a_policy_that_the_same_batch_trains() -> None:
     values = TRANSFER | {"policy": "runs/new.safetensors"}
-    found = TransferDatasets.checked(values, made={"runs/new.safetensors"})
+    found = TransferDatasets.checked(values, made={"runs/new.safetensors": None})
     assert found.policy == "runs/new.safetensors"
 
 

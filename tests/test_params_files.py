@@ -174,7 +174,7 @@ def test_a_shipped_file_is_good(name: str) -> None:
     absent = lacking(yaml.safe_load(path.read_text()), made)
     if absent:
         pytest.skip(f"not on this machine: {', '.join(absent)}")
-    assert isinstance(read(path, made), NOTEBOOKS[path.stem.split("-")[0]])
+    assert isinstance(read(path, dict.fromkeys(made)), NOTEBOOKS[path.stem.split("-")[0]])
 
 
 def test_every_profile_has_a_file_for_every_notebook() -> None:

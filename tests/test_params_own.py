@@ -55,4 +55,7 @@ def test_labels_given_by_hand_are_kept_apart_from_runs(
 
 
 def test_a_policy_that_the_same_batch_trains_need_not_be_there_yet() -> None:
-    assert OwnPool.checked(QUICK | {"policy": "runs/new"}, made={"runs/new"}).policy == "runs/new"
+    assert (
+        OwnPool.checked(QUICK | {"policy": "runs/new"}, made={"runs/new": None}).policy
+        == "runs/new"
+    )

@@ -20,6 +20,15 @@ COMPARED: dict[str, Any] = CYCLES | {
 }
 
 
+def test_policies_that_the_batch_makes_must_fit_as_well() -> None:
+    values = COMPARED | {"policies": ["new"], "datasets": ["mnist-10k"]}
+    assert Compared.checked(values, made={"new": policy.Policy(10, 128)}).policies == ["new"]
+    with pytest.raises(InputError, match=r"parameter 'policies': .*is for 7 classes"):
+        Compared.checked(values, made={"new": policy.Policy(7, 128)})
+    with pytest.raises(InputError, match=r"parameter 'policies': .*reads embeddings of 64"):
+        Compared.checked(values, made={"new": policy.Policy(10, 64)})
+
+
 def test_policies_come_before_the_other_strategies() -> None:
     assert Compared.of(COMPARED).names() == ["mnist-cnn", "random", "entropy"]
 
@@ -69,6 +78,6 @@ def test_a_policy_for_other_classes_is_refused_unless_its_state_is_free_of_them(
 
 def test_a_policy_that_the_same_batch_trains_need_not_be_there_yet() -> None:
     new = COMPARED | {"policies": ["runs/new"]}
-    assert Compared.checked(new, made={"runs/new"}).policies == ["runs/new"]
+    assert Compared.checked(new, made={"runs/new": None}).policies == ["runs/new"]
     with pytest.raises(InputError, match="runs/new"):
         Compared.checked(new)
