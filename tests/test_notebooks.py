@@ -42,6 +42,7 @@ def test_it_opens_with_question_and_run_time_and_says_what_was_seen(path: Path) 
     first, *_, last = ("".join(cell["source"]) for cell in cells(path, "markdown"))
     assert first.startswith("# ")
     assert "**Question.**" in first
+    assert "![" in first, "no picture of the answer"
     assert "**Run time.**" in first
     assert last.startswith("## What was seen here")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ialelib import metrics, units, width_gains
+from ialelib import by_size, metrics, units, width_gains
 
 FOLDER = Path(__file__).parent.parent / "figures/cpu"
 
@@ -24,6 +24,28 @@ def test_entropy_and_the_policy_gain_on_the_toy_and_coreset_does_not() -> None:
     for name in ("entropy", "policy"):
         assert table.loc[name, "p"] == pytest.approx(0.020, abs=5e-4)
         assert table.loc[name, "p_holm"] == pytest.approx(0.059, abs=5e-4)
+
+
+def test_the_policy_needs_a_choice_among_ten_to_a_hundred_times_its_batch() -> None:
+    curves = units.read(FOLDER / "09_ablation_sizes_curves.csv")
+    table = by_size.summary(by_size.aubc(curves)).set_index(["strategy", "acq", "n"])
+    policy = table.loc["policy"]
+    assert policy["seeds"].tolist() == [3] + [5] * 11
+    claimed = {
+        **{(1, 100): 0.050, (5, 100): 0.061, (10, 100): 0.051, (20, 100): 0.031, (40, 100): 0.001},
+        **{(40, 1000): 0.030, (100, 2000): 0.011, (10, 10): 0.001, (10, 10000): -0.001},
+        **{(10, 50): 0.039, (10, 200): 0.046, (10, 1000): 0.043},
+    }
+    assert policy["gain"].to_dict() == pytest.approx(claimed, abs=5.1e-4)
+    margins = {(40, 100): 0.023, (10, 10): 0.012, (10, 10000): 0.027}
+    assert policy["margin"].loc[list(margins)].to_dict() == pytest.approx(margins, abs=5.1e-4)
+    single = table.xs((1, 100), level=("acq", "n"))["aubc"]
+    said = {"policy": 0.846, "confidence": 0.836, "mc_dropout": 0.830, "entropy": 0.822}
+    assert single[list(said)].to_dict() == pytest.approx(said, abs=5.1e-4)
+    assert single["random"] == pytest.approx(0.796, abs=5e-4)
+    assert max(single["badge"], single["coreset"]) < single["random"]
+    large = table.xs((100, 2000), level=("acq", "n"))["gain"].drop(["random", "policy"])
+    assert (large < 0).all()
 
 
 def test_leaving_a_family_of_experts_out_costs_nothing_that_ten_seeds_can_show() -> None:
