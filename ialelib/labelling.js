@@ -122,8 +122,7 @@ class Page {
     }
     if (finished) parts.push("the whole pool is labelled");
     if (finished && !measured) parts.push("Enter for the accuracy");
-    else if (finished) parts.push("the end");
-    else if (labels.size === images.length) parts.push("Enter for the next batch");
+    if (!finished && labels.size === images.length) parts.push("Enter for the next batch");
     return parts.join("; ");
   }
 

@@ -58,8 +58,9 @@ class Fit(anywidget.AnyWidget):
         sized.observe(box);
       };
       start();
-      model.on("change:label", () => box && fit());
-      return () => { drawn.disconnect(); sized.disconnect(); };
+      const told = () => box && fit();
+      model.on("change:label", told);
+      return () => { drawn.disconnect(); sized.disconnect(); model.off("change:label", told); };
     } };
     """
     around = traitlets.Unicode().tag(sync=True)
