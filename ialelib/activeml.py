@@ -13,7 +13,6 @@ from ialelib import select, widths
 from ialelib.errors import InputError
 from ialelib.hooks import Classify
 from ialelib.policy import Policy
-from ialelib.progress import progress
 
 try:
     from skactiveml.base import SingleAnnotatorPoolQueryStrategy
@@ -122,9 +121,8 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
         return simple_batch(utilities, self.random_state_, batch_size, return_utilities)
 
     def _batches(self, images_N: np.ndarray, clf: Classify) -> Iterator[Tensor]:
-        starts = range(0, len(images_N), BATCH)
-        for start in progress(starts, len(starts), "batches of images", after=2):
-            raw = torch.from_numpy(np.array(images_N[start : start + BATCH]))
+        for piece in select.pieces(len(images_N), BATCH):
+            raw = torch.from_numpy(np.array(images_N[piece]))
             yield select.prepared(raw, clf, self.preprocess)
 
     def _codes(self, labels_L: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from ialelib.toy_plots import CLASS_COLOURS
 
 SYMBOLS = ("circle", "square")
 CLICKABLE = ("unlabelled", "class 0", "class 1", "newest")
+HOVER = "point %{customdata}<extra></extra>"
 SCALE = ("#A0A0A0", POLICY_COLOURS[4])
 
 
@@ -105,7 +106,7 @@ def _plane(side: int) -> list[Any]:
             marker=marker,
             name=shown,
             meta=_meta(name, side),
-            hovertemplate="point %{customdata}<extra></extra>" if name in CLICKABLE else None,
+            hovertemplate=HOVER if name in CLICKABLE else None,
             hoverinfo=None if name in CLICKABLE else "skip",
             showlegend=side == 0 and name != "newest",
             **axes,
@@ -227,7 +228,7 @@ def _unlabelled(demo: Demo, panel: Panel) -> dict[str, Any]:
             "marker.color": MIDDLE,
             "marker.size": 4,
             "marker.showscale": False,
-            "hovertemplate": "point %{customdata}<extra></extra>",
+            "hovertemplate": HOVER,
         }
     return found | {
         "marker.color": panel.score_U,

@@ -151,26 +151,6 @@ def _choose(
     )
 
 
-def run(
-    data: DataSet,
-    network: Network,
-    width: int,
-    plan: Plan,
-    policies: Mapping[str, Policy | None],
-    seeds: Sequence[int],
-    folder: Path,
-    processes: int = 1,
-    rule: str = "pool",
-) -> pd.DataFrame:
-    """Paired cycles of several policies, None for random sampling; resumable, as `paired.run`.
-
-    Raises:
-        InputError: a plan that does not fit the data, before anything is run.
-    """
-    planned = tasks(data, network, width, plan, policies, seeds, folder, rule)
-    return units.run(planned, processes, data.name)
-
-
 def tasks(
     data: DataSet,
     network: Network,
@@ -181,7 +161,7 @@ def tasks(
     folder: Path,
     rule: str = "pool",
 ) -> units.Tasks:
-    """The cycles of `run`, for `units.run`.
+    """Paired cycles of several policies, None for random sampling, for `units.run`.
 
     Raises:
         InputError: a plan that does not fit the data.
@@ -214,7 +194,7 @@ def run_steps(
     folder: Path,
     processes: int = 1,
 ) -> pd.DataFrame:
-    """`run` for plans that train the classifier shorter or longer; a data set's name says which."""
+    """Paired cycles with shorter and longer training; a data set's name says which."""
     planned = [
         (
             tasks(data, network, width, plan, policies, seeds, folder),
@@ -236,7 +216,7 @@ def run_widths(
     folder: Path,
     processes: int = 1,
 ) -> pd.DataFrame:
-    """`run` for classifiers of several widths; a policy's strategy is the rule that fits them.
+    """Paired cycles with several widths; a policy's strategy is the rule that fits them.
 
     The rules make no difference at the policy's own width, where only the first is run.
     """

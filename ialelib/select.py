@@ -80,15 +80,21 @@ def next_batch(
         raise InputError(f"batch_size must be 1 or more, not {batch_size}")
 
     def batches(indices: np.ndarray) -> Iterator[Tensor]:
-        starts = range(0, len(indices), batch_size)
-        for start in progress(starts, len(starts), "batches of images", after=2):
-            raw = _rows(images, indices[start : start + batch_size])
+        for piece in pieces(len(indices), batch_size):
+            raw = _rows(images, indices[piece])
             yield prepared(raw, classifier, preprocess)
 
     state = see(classifier, batches(sub_pool_N), batches(labelled_L), labels_L, layer)
     trained = given or auto(state.logits_N_C.shape[1])
     ties = stream(seed, "ties", len(labelled_L))
     return sub_pool_N[trained.choose(widths.fitted(state, trained, rule), acq, ties)]
+
+
+def pieces(images: int, size: int) -> Iterator[slice]:
+    """Slices of at most `size` images, with a progress bar where they take long."""
+    starts = range(0, images, size)
+    for start in progress(starts, len(starts), "batches of images", after=2):
+        yield slice(start, start + size)
 
 
 def candidates_of(seed: int, labels: int) -> np.random.Generator:

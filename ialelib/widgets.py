@@ -146,11 +146,14 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
     def _standing(self) -> str:
         """What is still wrong with controls that start the demo anew, when other things go well."""
         try:
-            self._seed()
-            check_overlap(self.overlap.value)
+            self._check_start()
         except InputError as error:
             return _sentence(error)
         return ""
+
+    def _check_start(self) -> None:
+        self._seed()
+        check_overlap(self.overlap.value)
 
     def _restart(self) -> None:
         self.play.value = False
@@ -159,8 +162,7 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
         self._show()
 
     def _step(self) -> None:
-        self._seed()
-        check_overlap(self.overlap.value)
+        self._check_start()
         self.demo.step(self.acq.value, self.n.value)
         self._show()
 

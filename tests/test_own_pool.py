@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from torch import nn
 
-from ialelib import metrics, own_pool, policy, width_gains
+from ialelib import metrics, own_pool, policy, units, width_gains
 from ialelib.data import DataSet
 from ialelib.errors import InputError
 from ialelib.own_pool import Plan
@@ -19,11 +21,15 @@ def network(width: int) -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(28 * 28, width), nn.ReLU(), nn.Linear(width, 10))
 
 
+def run(*given: Any) -> pd.DataFrame:
+    return units.run(own_pool.tasks(*given), 1, "cycles")
+
+
 def test_strategies_are_paired_and_buy_each_image_once(
     small_digits: DataSet, tmp_path: Path
 ) -> None:
     given = {"random": None, "mnist-cnn": policy.load("mnist-cnn")}
-    curves = own_pool.run(small_digits, network, 128, PLAN, given, [0, 1], tmp_path)
+    curves = run(small_digits, network, 128, PLAN, given, [0, 1], tmp_path)
     grids = curves.groupby(["strategy", "seed"])["labels"].agg(tuple)
     assert set(grids) == {(20, 40, 60)}
     first = curves[curves["labels"] == 20]
@@ -39,14 +45,14 @@ def test_finished_cycles_are_read_back_and_changed_ones_are_not(
     small_digits: DataSet, tmp_path: Path
 ) -> None:
     given = small_digits, network, 128
-    once = own_pool.run(*given, PLAN, {"random": None}, [0], tmp_path)
+    once = run(*given, PLAN, {"random": None}, [0], tmp_path)
     (file,) = tmp_path.iterdir()
     file.write_text(file.read_text().replace("small-digits", "read-back"))
-    again = own_pool.run(*given, PLAN, {"random": None}, [0], tmp_path)
+    again = run(*given, PLAN, {"random": None}, [0], tmp_path)
     assert set(again["dataset"]) == {"read-back"}
     np.testing.assert_array_equal(again["accuracy"], once["accuracy"])
-    own_pool.run(*given, replace(PLAN, acq=10), {"random": None}, [0], tmp_path)
-    own_pool.run(small_digits, network, 64, PLAN, {"random": None}, [0], tmp_path)
+    run(*given, replace(PLAN, acq=10), {"random": None}, [0], tmp_path)
+    run(small_digits, network, 64, PLAN, {"random": None}, [0], tmp_path)
     assert len(list(tmp_path.iterdir())) == 3
 
 
@@ -84,5 +90,5 @@ def test_a_plan_that_does_not_fit_is_refused(
 ) -> None:
     plan = replace(PLAN, **changes)
     with pytest.raises(InputError, match=message):
-        own_pool.run(small_digits, network, 128, plan, {"random": None}, [0], tmp_path)
+        run(small_digits, network, 128, plan, {"random": None}, [0], tmp_path)
     assert not list(tmp_path.iterdir())
