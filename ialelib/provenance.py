@@ -3,6 +3,7 @@
 import hashlib
 import json
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,15 @@ def publish(table: pd.DataFrame, settings: Params, stem: str, timings: bool = Fa
     """Write a result table as STEM.csv into the figures' folder, with its provenance.
 
     Columns of seconds are left out unless `timings` are what the table is about (14_run_time):
-    they differ from run to run, and all else does not. Added are profile, params (a digest),
-    commit ("+" where files had changed since), machine and versions.
+    they differ from run to run, and all else does not. Added are, where the table has no such
+    column, dataset and seed (all that went into it), profile, params (a digest), commit ("+" where
+    files had changed since), machine and versions.
     """
     passing = [] if timings else [name for name in table if str(name).endswith("seconds")]
     lasting = table.drop(columns=passing)
+    added = {name: text for name, text in about(settings).items() if name not in table}
     with atomic(settings.figures_folder() / f"{stem}.csv") as temporary:
-        lasting.assign(**about(settings)).to_csv(temporary, index=False)
+        lasting.assign(**added).to_csv(temporary, index=False)
 
 
 def about(settings: Params) -> dict[str, str]:
@@ -39,12 +42,19 @@ def about(settings: Params) -> dict[str, str]:
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
     parts = Path(settings.figures).parts
     return {
+        **{name: text for name in ("dataset", "seed") if (text := _listed(values, name))},
         "profile": parts[1] if parts[0] == "figures" and len(parts) > 1 else "own",
         "params": digest,
         "commit": commit(),
         "machine": machine(),
         "versions": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
     }
+
+
+def _listed(values: Mapping[str, Any], name: str) -> str:
+    """The data sets or seeds among a notebook's parameters: one, or all of a list."""
+    found = values.get(name, values.get(f"{name}s", []))
+    return ", ".join(map(str, found)) if isinstance(found, list) else str(found)
 
 
 def commit() -> str:

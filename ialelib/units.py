@@ -11,6 +11,7 @@ from joblib import Parallel, delayed
 
 from ialelib.files import atomic
 from ialelib.progress import progress
+from ialelib.provenance import commit
 from ialelib.workers import end_with_parent
 
 Tasks = Mapping[Path, Callable[[], pd.DataFrame]]
@@ -22,7 +23,8 @@ def run(tasks: Tasks, processes: int, label: str) -> pd.DataFrame:
     """The tables of all tasks one below the other, each task in one process.
 
     A finished table is the CSV file that names its task, and is read back instead of made again;
-    the name must therefore say all that the table depends on.
+    the name must therefore say all that the table depends on. A column `commit` says which code
+    made it, as that may have changed between two runs.
     """
     return run_groups([(tasks, {})], processes, label)
 
@@ -30,7 +32,8 @@ def run(tasks: Tasks, processes: int, label: str) -> pd.DataFrame:
 def run_groups(groups: Sequence[Group], processes: int, label: str) -> pd.DataFrame:
     """`run` on several groups of tasks at once, with one progress bar."""
     todo = {path: task for tasks, _ in groups for path, task in tasks.items() if not path.exists()}
-    calls = (delayed(_make)(path, task) for path, task in todo.items())
+    now = commit() if todo else ""
+    calls = (delayed(_make)(path, task, now) for path, task in todo.items())
     made = Parallel(processes, return_as="generator_unordered")(calls)
     for _ in progress(made, len(todo), label):
         pass
@@ -49,9 +52,9 @@ def named(start: str, about: Mapping[str, Any]) -> str:
     return f"{start}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
-def _make(path: Path, task: Callable[[], pd.DataFrame]) -> None:
+def _make(path: Path, task: Callable[[], pd.DataFrame], commit: str) -> None:
     end_with_parent()
-    table = task()
+    table = task().assign(commit=commit)
     with atomic(path) as temporary:
         table.to_csv(temporary, index=False)
 
@@ -60,6 +63,7 @@ EXACT = ("accuracy", "score", "seconds", "fit_seconds", "query_seconds")
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Read a table back to the last digit."""
-    exact = {**dict.fromkeys(EXACT, float), "chosen": str}
-    return pd.read_csv(path, converters=exact, keep_default_na=False)
+    """Read a table back to the last digit; an older one was made by an "unknown" commit."""
+    exact = {**dict.fromkeys(EXACT, float), "chosen": str, "commit": str}
+    table = pd.read_csv(path, converters=exact, keep_default_na=False)
+    return table if "commit" in table else table.assign(commit="unknown")

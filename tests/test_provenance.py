@@ -34,6 +34,18 @@ def test_seconds_that_a_table_is_about_are_kept(tmp_path: Path) -> None:
     assert list(units.read(tmp_path / "t.csv")["seconds"]) == [0.1 + 0.2] * 2
 
 
+def test_a_row_keeps_the_commit_that_it_came_from(tmp_path: Path) -> None:
+    publish(CURVES.assign(commit=["one", "two"]), settings(figures=str(tmp_path)), "t")
+    back = units.read(tmp_path / "t.csv")
+    assert list(back["commit"]) == ["one", "two"]
+    assert list(back["seed"]) == [0, 1]
+
+
+def test_a_table_without_seeds_names_all_that_went_into_it(tmp_path: Path) -> None:
+    publish(CURVES[["accuracy"]], settings(figures=str(tmp_path), seeds=[3, 5]), "t")
+    assert set(units.read(tmp_path / "t.csv")["seed"]) == {"3, 5"}
+
+
 def test_digest_follows_what_is_found_and_not_where() -> None:
     digest = about(settings())["params"]
     assert about(settings(seeds=[5]))["params"] != digest
