@@ -180,6 +180,8 @@ class Statistics(Params):
 
     curves: list[str]
     """Tables of learning curves, relative to the project."""
+    policy: str
+    """The policy that is "policy" in tables with several of them."""
     reference: str
 
     def tables(self) -> list[Path]:
@@ -189,6 +191,9 @@ class Statistics(Params):
     @override
     def check(self, made: Made = NOTHING) -> None:
         among("reference", [self.reference], "strategy", [*EXPERTS, "policy"])
+        with about("policy"):
+            if self.policy not in made:
+                policy.load(self.policy)
         with about("curves"):
             for name, path in zip(self.curves, self.tables(), strict=True):
                 if name not in made and not path.is_file():

@@ -139,22 +139,28 @@ def one_legend(panels: Sequence[Axes]) -> None:
 
 
 def aubc_gains(curves: pd.DataFrame, reference: str = "random") -> Figure:
-    """AUBC of each strategy minus the reference's: every seed a dot, and the mean with 95%."""
+    """AUBC of each strategy minus the reference's: every seed a dot, and the mean with 95%.
+
+    Three data sets stand in a row.
+    """
     table = aubc_table(curves)
     gains = table.sub(table[reference], axis=0).drop(columns=reference)
     long = gains.melt(ignore_index=False, value_name="gain").reset_index()
     datasets = list(long["dataset"].unique())
+    columns, rows = min(3, len(datasets)), -(-len(datasets) // 3)
     figure, axes = plt.subplots(
-        1,
-        len(datasets),
-        figsize=(6.5 * len(datasets), 0.9 + 0.45 * len(gains.columns)),
+        rows,
+        columns,
+        figsize=(6.5 * columns, rows * (0.9 + 0.45 * len(gains.columns))),
         squeeze=False,
         sharey=True,
         layout="constrained",
     )
     order = gains.mean().sort_values(ascending=False).index.tolist()
     colours = {name: colour for name, (colour, _) in styles(table.columns).items()}
-    for ax, dataset in zip(axes[0], datasets, strict=True):
+    for unused in axes.flat[len(datasets) :]:
+        unused.remove()
+    for ax, dataset in zip(axes.flat[: len(datasets)], datasets, strict=True):
         part = long[long["dataset"] == dataset]
         shared = {"x": "gain", "y": "strategy", "hue": "strategy", "order": order, "ax": ax}
         sns.stripplot(part, palette=colours, alpha=0.5, jitter=False, legend=False, **shared)

@@ -1,5 +1,6 @@
 """Many strategies over many runs: penalty matrix, mean ranks and their critical difference."""
 
+from collections.abc import Iterable
 from itertools import permutations
 
 import numpy as np
@@ -8,6 +9,24 @@ from scipy.stats import friedmanchisquare, studentized_range, ttest_rel
 
 from ialelib.errors import InputError
 from ialelib.metrics import aubc_table
+
+
+def collected(tables: Iterable[pd.DataFrame], policy: str) -> pd.DataFrame:
+    """Learning curves of several tables in one, as if each classifier made a data set of its own.
+
+    Datasets are called "mnist, cnn". Tables that compare several policies name each of them;
+    there the one of that name is "policy", as elsewhere, and the others are left out by `shared`.
+
+    Raises:
+        InputError: two tables with curves of the same data set, classifier, strategy and seed.
+    """
+    curves = pd.concat(tables, ignore_index=True)
+    named = curves["strategy"].replace(policy, "policy")
+    both = curves.assign(strategy=named, dataset=curves["dataset"] + ", " + curves["classifier"])
+    twice = both[both.duplicated(["dataset", "strategy", "seed", "labels"])]
+    if len(twice):
+        raise InputError(f"two of the tables have curves of {twice['dataset'].iloc[0]!r}")
+    return both
 
 
 def shared(curves: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from test_params import CYCLES, TOY, TRAINING
 
-from ialelib import data, policy
+from ialelib import data, makers, policy
 from ialelib.batch import NOTEBOOKS, main, read
 from ialelib.errors import InputError
 from ialelib.params import ToyGaussians
@@ -105,7 +105,13 @@ def test_main_knows_which_table_an_earlier_file_makes(
 ) -> None:
     table = f"{tmp_path}/02_policy_training_curves.csv"
     training = TRAINING | {"figures": str(tmp_path)}
-    statistics = {"runs": None, "figures": str(tmp_path), "curves": [table], "reference": "random"}
+    statistics = {
+        "runs": None,
+        "figures": str(tmp_path),
+        "curves": [table],
+        "policy": "mnist-cnn",
+        "reference": "random",
+    }
     write(tmp_path, yaml.safe_dump(statistics), "12_statistics.yaml")
     assert main([str(tmp_path)]) == 2
     assert f"no table {table}; run the notebook that makes it first" in capsys.readouterr().err
@@ -160,17 +166,13 @@ def lacking(values: dict[str, Any], made: set[str]) -> list[str]:
     return [n for n in names - {None} if not {n, n.removesuffix("-10k")} & stems] + sorted(needed)
 
 
-def batch(path: Path) -> list[dict[str, Any]]:
-    """All files of the profile that a file belongs to."""
-    return [yaml.safe_load(other.read_text()) for other in path.parent.glob("*.yaml")]
-
-
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_file_is_good(name: str) -> None:
     path = PROJECT / name
-    made = {str(values.get("save_policy")) for values in batch(path)} | {
-        f"figures/{path.parent.name}/{name}_curves.csv" for name in NOTEBOOKS
+    profile = {
+        other.stem: yaml.safe_load(other.read_text()) for other in path.parent.glob("*.yaml")
     }
+    made = {thing for stem, values in profile.items() for thing in makers.made(stem, values)}
     absent = lacking(yaml.safe_load(path.read_text()), made)
     if absent:
         pytest.skip(f"not on this machine: {', '.join(absent)}")

@@ -2,10 +2,20 @@
 
 import pandas as pd
 import pytest
+from test_metrics import GOOD, RANDOM
+from test_metrics import curves as flat
 
 from ialelib.errors import InputError
 from ialelib.experts import EXPERTS
-from ialelib.plots import COLOURS, DASHES, NAMES, POLICY_COLOURS, learning_curves, styles
+from ialelib.plots import (
+    COLOURS,
+    DASHES,
+    NAMES,
+    POLICY_COLOURS,
+    aubc_gains,
+    learning_curves,
+    styles,
+)
 from ialelib.rank_plots import critical_differences
 
 POLICIES = ["mine", "yours", "theirs"]
@@ -62,3 +72,13 @@ def test_ranks_of_policies_by_name_have_their_colours() -> None:
     assert [label.get_text() for label in ax.get_yticklabels()] == ["mine", "Random"]
     dots = [line.get_color() for line in ax.get_lines() if line.get_marker() == "o"]
     assert dots == [COLOURS["policy"], COLOURS["random"]]
+
+
+def test_gains_on_many_data_sets_stand_three_in_a_row() -> None:
+    names = [f"set {i}" for i in range(5)]
+    table = pd.concat([flat({"random": RANDOM, "badge": GOOD}, name) for name in names])
+    panels = aubc_gains(table).axes
+    assert [panel.get_title() for panel in panels] == names
+    left = [round(panel.get_position().x0, 3) for panel in panels]
+    assert left[3:] == left[:2]
+    assert len(set(left)) == 3

@@ -11,6 +11,7 @@ from test_metrics import FAIR, GOOD, POOR, RANDOM, curves
 from ialelib import rank_plots
 from ialelib.errors import InputError
 from ialelib.ranks import (
+    collected,
     critical_difference,
     friedman,
     groups,
@@ -95,6 +96,22 @@ def test_only_strategies_that_every_data_set_has_are_ranked() -> None:
     assert shared(table)["strategy"].tolist() == ["x", "y", "y", "x"]
     with pytest.raises(InputError, match="1 strategies in common"):
         shared(table[table["strategy"] != "x"])
+
+
+def test_each_classifier_makes_a_data_set_of_its_own() -> None:
+    one = curves({"random": RANDOM, "policy": GOOD}).assign(classifier="cnn")
+    other = curves({"random": RANDOM, "mnist-cnn": GOOD, "mnist-mlp": FAIR})
+    found = collected([one, other.assign(classifier="mlp")], "mnist-cnn")
+    assert list(found["dataset"].unique()) == ["mnist, cnn", "mnist, mlp"]
+    assert list(shared(found)["strategy"].unique()) == ["random", "policy"]
+    mean = shared(found).groupby(["dataset", "strategy"])["accuracy"].mean()
+    assert mean["mnist, cnn", "policy"] == mean["mnist, mlp", "policy"] == np.mean(GOOD)
+
+
+def test_the_same_run_in_two_tables_is_refused() -> None:
+    one = curves(FOUR).assign(classifier="cnn")
+    with pytest.raises(InputError, match="two of the tables have curves of 'mnist, cnn'"):
+        collected([one, one], "mnist-cnn")
 
 
 def test_ranks_by_hand() -> None:
