@@ -15,7 +15,7 @@ from platformdirs import user_cache_dir
 from ialelib.errors import InputError, unknown
 from ialelib.files import atomic
 from ialelib.seeds import stream
-from ialelib.sources import TORCHVISION, download
+from ialelib.sources import SUBSETS, TORCHVISION, download
 
 SAMPLES = Path(__file__).parent / "samples"
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -73,15 +73,16 @@ def folder() -> Path:
 def available() -> list[str]:
     """Names that `load` accepts: torchvision's, their samples, and files dropped in."""
     dropped = {path.stem for where in (folder(), SAMPLES) for path in where.glob("[!.]*.npz")}
-    return sorted(dropped | set(TORCHVISION) | {f"{name}-10k" for name in TORCHVISION})
+    subsets = {name + ending for name in TORCHVISION for ending in SUBSETS}
+    return sorted(dropped | set(TORCHVISION) | subsets)
 
 
 def load(name: str) -> DataSet:
     """The data set of that name (Sec. 4.1).
 
     Looks for `NAME.npz` in `folder()`, then among the shipped samples; else downloads the
-    original files through torchvision and keeps them as `NAME.npz`. `SET-10k`, where there is no
-    such file, is 10,000 test images of that set, split at random into 8,000 and 2,000.
+    original files through torchvision and keeps them as `NAME.npz`. `SET-10k` and `SET-25k`,
+    where there is no such file, are drawn from that set, always the same (`sources.SUBSETS`).
 
     Raises:
         InputError: unknown name, unreadable or malformed file, or not cached and no network.
@@ -90,25 +91,19 @@ def load(name: str) -> DataSet:
         path = where / f"{name}.npz"
         if path.exists():
             return read(path)
-    whole = name.removesuffix("-10k")
-    if whole not in TORCHVISION:
+    whole, dash, size = name.rpartition("-")
+    if whole in TORCHVISION and (draw := SUBSETS.get(dash + size)):
+        full = load(whole)
+        halves = (full.train_inputs, full.train_labels, full.test_inputs, full.test_labels)
+        return DataSet(name, *draw(halves, stream(0, name)))
+    if name not in TORCHVISION:
         raise unknown("data set", name, available())
-    if whole != name:
-        return _sample(load(whole))
     path = folder() / f"{name}.npz"
     arrays = download(name, folder())
     with atomic(path) as temporary, temporary.open("wb") as file:
         named: dict[str, Any] = dict(zip(KEYS, arrays, strict=True))
         np.savez_compressed(file, **named)
     return read(path)
-
-
-def _sample(whole: DataSet) -> DataSet:
-    name = f"{whole.name}-10k"
-    chosen = stream(0, name).permutation(len(whole.test_labels))[:10_000]
-    train, test = np.split(chosen, [len(chosen) * 4 // 5])
-    inputs, labels = whole.test_inputs, whole.test_labels
-    return DataSet(name, inputs[train], labels[train], inputs[test], labels[test])
 
 
 def read(path: Path) -> DataSet:

@@ -1,4 +1,4 @@
-"""The original data sets, downloaded and checked by torchvision, as arrays."""
+"""The original data sets, downloaded and checked by torchvision, as arrays; and subsets of them."""
 
 from collections.abc import Callable
 from http.client import HTTPException
@@ -10,6 +10,8 @@ import numpy as np
 from ialelib.errors import InputError
 
 Arrays = tuple[np.ndarray, np.ndarray]
+Halves = tuple[np.ndarray, ...]
+"""Train images, train labels, test images, test labels."""
 
 
 def _grey(kind: str) -> Callable[[Path, bool], Arrays]:
@@ -58,7 +60,35 @@ TORCHVISION: dict[str, Callable[[Path, bool], Arrays]] = {
 }
 
 
-def download(name: str, folder: Path) -> tuple[np.ndarray, ...]:
+def of_test(whole: Halves, rng: np.random.Generator) -> Halves:
+    """10,000 test images, split at random into 8,000 and 2,000."""
+    chosen = rng.permutation(len(whole[3]))[:10_000]
+    train, test = np.split(chosen, [len(chosen) * 4 // 5])
+    return whole[2][train], whole[3][train], whole[2][test], whole[3][test]
+
+
+def of_both(whole: Halves, rng: np.random.Generator) -> Halves:
+    """20,000 training and 5,000 test images, with each class's share kept."""
+    train = stratified(whole[1], 20_000, rng)
+    test = stratified(whole[3], 5_000, rng)
+    return whole[0][train], whole[1][train], whole[2][test], whole[3][test]
+
+
+def stratified(labels: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """`size` random indices with each class's share, to less than one; all if there are fewer."""
+    order = rng.permutation(len(labels))
+    by_class = order[np.argsort(labels[order], kind="stable")]
+    size = min(size, len(labels))
+    return np.sort(by_class[np.arange(size) * len(labels) // max(1, size)])
+
+
+SUBSETS: dict[str, Callable[[Halves, np.random.Generator], Halves]] = {
+    "-10k": of_test,
+    "-25k": of_both,
+}
+
+
+def download(name: str, folder: Path) -> Halves:
     """Train images, train labels, test images, test labels of a torchvision data set.
 
     Images are uint8, N x H x W or N x H x W x 3; labels int64 from 0. The original files stay

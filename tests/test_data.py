@@ -100,7 +100,7 @@ def test_leftover_of_a_killed_write_is_no_data_set(empty_data_folder: Path) -> N
     assert not [name for name in data.available() if name.startswith(".")]
 
 
-# SET-10k
+# SET-10k, SET-25k
 
 
 def test_sample_of_a_set_splits_its_test_images(empty_data_folder: Path) -> None:
@@ -129,6 +129,26 @@ def test_sample_of_a_larger_set_has_ten_thousand_images(empty_data_folder: Path)
     assert len(set(chosen)) == 10_000
     # Drawn from all of them, not from the first 10,000.
     assert chosen.max() > 11_900
+
+
+def test_a_larger_sample_keeps_halves_and_the_share_of_each_class(empty_data_folder: Path) -> None:
+    halves = numbered(12_000)
+    counts = {"train_labels": [13_000, 9_000, 2_000], "test_labels": [4_000, 5_500, 2_500]}
+    rng = np.random.default_rng(0)
+    for key, of_class in counts.items():
+        halves[key] = rng.permutation(np.repeat(np.arange(3), of_class))
+    halves["train_images"] = np.zeros((24_000, 1, 2), np.uint8)
+    np.savez(empty_data_folder / "cifar10.npz", **halves)
+    sample, again = data.load("cifar10-25k"), data.load("cifar10-25k")
+    assert sample.name == "cifar10-25k"
+    train = np.bincount(sample.train_labels) - 20 / 24 * np.array(counts["train_labels"])
+    test = np.bincount(sample.test_labels) - 5 / 12 * np.array(counts["test_labels"])
+    assert (len(sample.train_labels), len(sample.test_labels)) == (20_000, 5_000)
+    assert np.abs([train, test]).max() < 1
+    chosen = index_of(sample.test_inputs)
+    assert len(set(chosen)) == 5_000
+    np.testing.assert_array_equal(sample.test_labels, halves["test_labels"][chosen])
+    assert sample.fingerprint == again.fingerprint
 
 
 # Toy Gaussians

@@ -163,7 +163,7 @@ def lacking(values: dict[str, Any], made: set[str]) -> list[str]:
         - made
         - shipped
     )
-    return [n for n in names - {None} if not {n, n.removesuffix("-10k")} & stems] + sorted(needed)
+    return [n for n in names - {None} if not {n, n.rpartition("-")[0]} & stems] + sorted(needed)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
