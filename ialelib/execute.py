@@ -4,10 +4,12 @@
 or not at all. LOG follows the run cell by cell, and keeps the error of one that fails.
 """
 
+import json
 import sys
 from pathlib import Path
 
 import nbformat
+import yaml
 
 from ialelib import static, usage
 from ialelib.alone import alone
@@ -17,22 +19,39 @@ from ialelib.files import atomic
 def execute(notebook: Path, parameters: Path, log: Path, output: Path) -> int:
     """Run a notebook in its own folder with the parameters in a YAML file; papermill's exit code.
 
-    The output has no widgets, and its metadata get a field `usage`: machine, cpu_seconds and
-    peak_mb. A run of the same notebook that outlived its batch is waited for, so that never two of
-    them write to one place.
+    The output has no widgets, and its metadata get the fields `usage` (machine, cpu_seconds and
+    peak_mb) and `figures` (the files of this notebook in its figures' folder). A run of the same
+    notebook that outlived its batch is waited for, so that never two of them write to one place.
     """
     command = [sys.executable, "-m", "papermill", "--log-output", "--no-progress-bar"]
     command += ["--cwd", str(notebook.parent), "-f", str(parameters), str(notebook), str(log)]
     with alone(log.with_suffix(".lock"), wait=True) as descriptor:
         used = usage.run(command, pass_fds=[descriptor])
         if used.returncode == 0:
-            _publish(log, output, used)
+            _publish(log, output, used, _figures(notebook, parameters))
     return used.returncode
 
 
-def _publish(log: Path, output: Path, used: usage.Usage) -> None:
+def forget_incomplete(output: Path) -> None:
+    """Delete an executed notebook if any of its figures or tables was deleted; a batch draws anew.
+
+    Its finished cycles are read back, where its parameters name a folder for them.
+    """
+    if output.exists():
+        figures = json.loads(output.read_text())["metadata"].get("figures", [])
+        if not all(Path(name).exists() for name in figures):
+            output.unlink()
+
+
+def _figures(notebook: Path, parameters: Path) -> list[str]:
+    folder = Path(yaml.safe_load(parameters.read_text())["figures"])
+    return sorted(str(path) for path in folder.glob(f"{notebook.stem}_*"))
+
+
+def _publish(log: Path, output: Path, used: usage.Usage, figures: list[str]) -> None:
     executed = nbformat.read(log, as_version=4)
     static.strip(executed)
+    executed.metadata["figures"] = figures
     executed.metadata["usage"] = {
         "machine": usage.processor(),
         "cpu_seconds": round(used.cpu_seconds),

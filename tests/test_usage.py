@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from ialelib import execute, usage
@@ -72,3 +73,27 @@ def test_a_run_that_outlives_its_batch_is_waited_for(
     first.wait()
     assert subprocess.run(command, check=False).returncode == 1
     assert noted.read_text().split() == ["begin", "end", "begin", "end"]
+
+
+def test_an_executed_notebook_whose_table_was_deleted_is_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = (
+        "import sys, shutil, pathlib\n"
+        "pathlib.Path('a_curves.csv').touch(); pathlib.Path('ab_curves.csv').touch()\n"
+        "shutil.copy(*sys.argv[-2:])\n"
+    )
+    (tmp_path / "papermill.py").write_text(script)
+    (tmp_path / "a.yaml").write_text("figures: .")
+    notebook, log, output = (tmp_path / f"{name}.ipynb" for name in ("a", "log", "output"))
+    nbformat.write(nbformat.v4.new_notebook(), notebook)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.chdir(tmp_path)
+    assert execute.execute(notebook, tmp_path / "a.yaml", log, output) == 0
+    Path("ab_curves.csv").unlink()
+    execute.forget_incomplete(output)
+    assert output.exists()
+    Path("a_curves.csv").unlink()
+    execute.forget_incomplete(output)
+    assert not output.exists()
+    execute.forget_incomplete(output)
