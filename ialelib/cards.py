@@ -1,11 +1,20 @@
-"""The card of a trained policy: data, settings, seeds, cost, results."""
+"""A trained policy and its card: data, settings, seeds, cost, results."""
 
 from pathlib import Path
 
 import pandas as pd
 
+from ialelib import policy as policies
 from ialelib.files import atomic
 from ialelib.policy import Policy
+from ialelib.strict import project
+
+
+def publish(policy: Policy, history: pd.DataFrame, results: pd.DataFrame, name: str) -> None:
+    """Save a policy as `policies/NAME.safetensors` of the project, with its card (`write`)."""
+    folder = project() / "policies"
+    policies.save(policy, folder / f"{name}.safetensors")
+    write(policy, history, results, folder / f"{name}.md")
 
 
 def write(policy: Policy, history: pd.DataFrame, results: pd.DataFrame, path: Path) -> None:

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from toys import TOY
 
 from ialelib import cards, dagger
+from ialelib import policy as policies
 from ialelib.data import DataSet
 
 
@@ -27,3 +29,16 @@ def test_card_does_not_invent_a_cost(toy: DataSet, tmp_path: Path) -> None:
     policy, history = dagger.train(toy, imitation, tmp_path / "run")
     cards.write(policy, history.assign(seconds=float("nan")), history, tmp_path / "mine.md")
     assert "time not recorded" in (tmp_path / "mine.md").read_text()
+
+
+def test_a_published_policy_lies_beside_its_card(
+    toy: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy, history = dagger.train(
+        toy, dagger.Imitation(TOY, ("entropy",), episodes=1, validation=50), tmp_path / "run"
+    )
+    monkeypatch.chdir(tmp_path)
+    cards.publish(policy, history, history, "mine")
+    loaded = policies.load(tmp_path / "policies/mine.safetensors")
+    assert loaded.fingerprint() == policy.fingerprint()
+    assert (tmp_path / "policies/mine.md").read_text().startswith("# Policy mine\n")
