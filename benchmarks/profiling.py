@@ -21,7 +21,8 @@ from ialelib.training import fit
 
 # Substrings of torch's operator names, the first that fits.
 KINDS = {
-    "second convolution, backward, with pooling and ReLU": ("ialelib.pool_backward",),
+    "convolutions, backward, with pooling and ReLU": ("ialelib.convolutions_backward",),
+    "first convolution and ReLU, forward": ("ialelib.convolve",),
     "pooling and ReLU, forward": ("ialelib.pool",),
     "convolutions, backward": ("convolution_backward",),
     "convolutions, forward": ("convolution",),

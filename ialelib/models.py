@@ -139,17 +139,17 @@ class CNN(Classifier):
 
     @override
     def embed(self, inputs: Tensor) -> Tensor:
-        return F.relu(self.dense(self.drop_maps(self._features(self.conv1(inputs)))))
+        return F.relu(self.dense(self.drop_maps(self._features(inputs))))
 
-    def _features(self, maps: Tensor) -> Tensor:
-        if self.training and torch.is_grad_enabled() and maps.device.type == "cpu":
+    def _features(self, inputs: Tensor) -> Tensor:
+        if self.training and torch.is_grad_enabled() and inputs.device.type == "cpu":
             # The compiler behind it takes memory and a second, which only training needs.
-            from ialelib.pooled import convolve_pool, usable
+            from ialelib.pooled import features, usable
 
-            if usable(maps):
-                return convolve_pool(maps, self.conv2)
+            if usable(inputs):
+                return features(inputs, self.conv1, self.conv2)
         # ReLU commutes with max pooling and is four times cheaper after it.
-        maps = F.relu(F.max_pool2d(self.conv2(F.relu(maps)), 2))
+        maps = F.relu(F.max_pool2d(self.conv2(F.relu(self.conv1(inputs))), 2))
         # Maps are channels-last in memory, so this order of flattening copies nothing.
         return maps.permute(0, 2, 3, 1).flatten(1)
 
