@@ -63,6 +63,20 @@ def test_leaving_a_family_of_experts_out_costs_nothing_that_ten_seeds_can_show()
     assert (against_full["p_holm"] > 0.9).all()
 
 
+def test_without_gradients_nothing_is_left_of_the_policy_and_predictions_do_not_matter() -> None:
+    curves = units.read(FOLDER / "state/08_ablation_experts_curves.csv")
+    table = metrics.compare(curves).set_index(["strategy", "dataset"])
+    assert (table["seeds"] == 5).all()
+    gains = table["gain"].round(3)
+    sets = ["mnist", "fmnist", "kmnist-10k"]
+    assert gains["mnist-cnn-no_gradients"][sets].tolist() == [0.001, -0.028, -0.044]
+    assert gains["mnist-cnn-short"][sets].tolist() == [0.043, 0.011, 0.019]
+    apart = (table["gain"]["mnist-cnn-no_predictions"] - table["gain"]["mnist-cnn-short"]).abs()
+    assert (apart.round(3) == 0.001).all()
+    areas = metrics.aubc_table(curves)
+    assert (areas["mnist-cnn-no_gradients"] < areas["mnist-cnn-short"]).all()
+
+
 def test_the_policy_of_a_cnn_gains_on_an_mlp_as_its_experts_do() -> None:
     curves = units.read(FOLDER / "mlp/05_transfer_classifiers_curves.csv")
     table = metrics.compare(curves).set_index(["dataset", "strategy"])
