@@ -3,14 +3,20 @@
 Images, maps and weights are flat and channels-last: by row, column and channel; weights of the
 second convolution by output, row, column and input, those of the first by row, column, input and
 output. `width` is that of the maps, the first convolution's result, and `stride` a row of them.
+
+Numba adds to arrays number by number, and leaves it to LLVM to find vectors; between arrays that
+might overlap it finds few. So the kernels load, add and store vectors, which stay in registers.
+They stand in this file because numba's cache of compiled code follows this file alone. Nothing
+checks bounds: `ialelib.pooled` does, once a batch.
 """
 
 from typing import Any
 
 import numpy as np
-from numba import njit
-
-from ialelib.vectors import add, add_scaled, loader, rectified, store
+from llvmlite import ir
+from numba import extending, njit, types
+from numba.extending import models, register_model
+from typing_extensions import override
 
 # Compile-time constants, so that the compiler unrolls the loops over them. Indices are unsigned,
 # as those that may be negative, counted from the end, keep it from using vector instructions.
@@ -19,7 +25,94 @@ C = 32  # channels of both convolutions' outputs
 SIDE = 4  # of the first convolution's kernel; the second's is 2
 PAIR, KERNEL = U(2 * C), U(4 * C)  # numbers in a row of the second's kernel, and in all of it
 NONE = np.uint8(4)  # where none of a window's four outputs is above zero
-ZERO = np.float32(0)
+ZERO, ONE = np.float32(0), np.float32(1)
+
+intrinsic: Any = extending.intrinsic
+FAST = ("contract",)  # a product and a sum may be rounded once
+
+
+class Vector(types.Type):
+    """Numba's type of `size` float32 numbers."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(name=f"Vector({size})")
+        self.size = size
+
+    @property
+    def llvm(self) -> ir.VectorType:
+        """LLVM's type of the same."""
+        return ir.VectorType(ir.FloatType(), self.size)
+
+
+@register_model(Vector)
+class _Model(models.PrimitiveModel):
+    @override
+    def __init__(self, dmm: Any, fe_type: Vector) -> None:
+        super().__init__(dmm, fe_type, fe_type.llvm)
+
+
+def loader(size: int) -> Any:
+    """A function `load(array, start)` that gives the `size` numbers from `start` on."""
+    vector = Vector(size)
+
+    @intrinsic
+    def load(typing: Any, array: Any, start: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+            loaded = builder.load(_address(context, builder, array, vector, *given))
+            loaded.align = 4
+            return loaded
+
+        return vector(array, start), generate
+
+    return load
+
+
+@intrinsic
+def store(typing: Any, array: Any, start: Any, vector: Any) -> Any:
+    """Write a vector into an array from `start` on."""
+
+    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        address = _address(context, builder, array, vector, *given[:2])
+        builder.store(given[2], address, align=4)
+        return context.get_dummy_value()
+
+    return types.none(array, start, vector), generate
+
+
+@intrinsic
+def add_scaled(typing: Any, total: Any, factor: Any, vector: Any) -> Any:
+    """`total + factor * vector`."""
+
+    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        product = builder.fmul(_repeated(builder, given[1], vector), given[2], flags=FAST)
+        return builder.fadd(given[0], product, flags=FAST)
+
+    return total(total, types.float32, total), generate
+
+
+@intrinsic
+def rectified(typing: Any, decides: Any, vector: Any) -> Any:
+    """0 where `decides` is 0 or less, else `vector`; both the same give ReLU, numbers or none."""
+
+    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        zero = ir.Constant(vector.llvm, None)
+        return builder.select(builder.fcmp_ordered("<=", given[0], zero), zero, given[1])
+
+    return vector(vector, vector), generate
+
+
+def _address(context: Any, builder: Any, array: Any, vector: Vector, value: Any, start: Any) -> Any:
+    data = context.make_array(array)(context, builder, value).data
+    return builder.bitcast(builder.gep(data, [start]), vector.llvm.as_pointer())
+
+
+def _repeated(builder: Any, value: Any, vector: Vector) -> Any:
+    empty, first = ir.Constant(vector.llvm, ir.Undefined), ir.Constant(ir.IntType(32), 0)
+    single = builder.insert_element(empty, value, first)
+    everywhere = ir.Constant(ir.VectorType(ir.IntType(32), vector.size), None)
+    return builder.shuffle_vector(single, empty, everywhere)
+
+
 # The channels of one position, and of two side by side.
 load_one, load_two = loader(C), loader(2 * C)
 
@@ -131,7 +224,7 @@ def to_first(
         for j in range(left, left + across * U(C), U(C)):
             gradient = rectified(load_one(maps, j), load_one(dmaps, j))
             store(dmaps, j, gradient)
-            total = add(total, gradient)
+            total = add_scaled(total, ONE, gradient)
         store(dbias_C, 0, total)
         for r in range(U(SIDE)):
             row = (U(i) + r) * U((width + SIDE - 1) * channels)

@@ -146,7 +146,7 @@ class CNN(Classifier):
             # The compiler behind it takes memory and a second, which only training needs.
             from ialelib.pooled import features, usable
 
-            if usable(inputs):
+            if usable(inputs, self.conv1, self.conv2):
                 return features(inputs, self.conv1, self.conv2)
         # ReLU commutes with max pooling and is four times cheaper after it.
         maps = F.relu(F.max_pool2d(self.conv2(F.relu(self.conv1(inputs))), 2))

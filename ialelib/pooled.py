@@ -2,8 +2,8 @@
 
 Of a convolution's outputs under 2x2 max pooling one in four has a gradient, and after ReLU and
 dropout about a third of those. The backward pass here visits these alone, and one sample after the
-other goes through both convolutions while its numbers are in the processor's cache: it computes
-what torch's operators compute, up to rounding, in half of their time.
+other goes through both convolutions while its numbers are in the processor's cache: from numbers
+that are numbers it computes what torch's operators compute, up to rounding, in half of their time.
 """
 
 from typing import Any
@@ -34,7 +34,7 @@ def _convolve(images: Tensor, weight_4_4_c_C: Tensor, bias_C: Tensor) -> Tensor:
     batch, height, width, channels = images.shape
     maps = torch.empty(batch, height - SIDE + 1, width - SIDE + 1, C)
     weight = weight_4_4_c_C.flatten().numpy()
-    flat = images.flatten(1).numpy(), weight, bias_C.numpy()
+    flat = images.flatten(1).numpy(), weight, bias_C.contiguous().numpy()
     kernels.convolve(*flat, channels, maps.shape[2], maps.flatten(1).numpy())
     return maps
 
@@ -98,11 +98,19 @@ def _last(maps: Tensor) -> Tensor:
     return maps.permute(0, 2, 3, 1).contiguous().float()
 
 
-def usable(images: Tensor) -> bool:
-    """Whether these are float32 on the CPU, in no transform of `torch.func`, without gradient."""
-    known = images.dtype == torch.float32 and images.device.type == "cpu"
+def usable(images: Tensor, first: nn.Conv2d, second: nn.Conv2d) -> bool:
+    """Whether the kernels can do it; else torch's operators do, or say what is wrong.
+
+    They take float32 numbers on the CPU, images without a gradient, of the first layer's channels
+    and at least 6 x 6 pixels, outside of the transforms of `torch.func`.
+    """
+    numbers = (images, *first.parameters(), *second.parameters())
+    known = all(x.dtype == torch.float32 and x.device.type == "cpu" for x in numbers)
+    fitting = (
+        images.ndim == 4 and images.shape[1] == first.in_channels and min(images.shape[2:]) > 5
+    )
     alone = torch._C._functorch.peek_interpreter_stack() is None
-    return known and alone and not images.requires_grad
+    return known and fitting and alone and not images.requires_grad
 
 
 def features(images: Tensor, first: nn.Conv2d, second: nn.Conv2d) -> Tensor:

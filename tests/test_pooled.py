@@ -191,6 +191,20 @@ def test_without_gradients_and_in_other_numbers_torch_computes(
     assert model.double().embed(inputs.double()).dtype == torch.float64
 
 
+def test_what_does_not_fit_gets_the_error_of_torch() -> None:
+    for shape, pixels in (((28, 28), (1, 3, 28, 28)), ((28, 28, 3), (1, 1, 28, 28))):
+        with pytest.raises(RuntimeError, match=f"to have {3 if len(shape) == 3 else 1} channels"):
+            cnn(shape).embed(torch.zeros(pixels))
+    with pytest.raises(RuntimeError, match="too small"):
+        cnn((7, 7)).embed(torch.zeros(1, 1, 5, 7))
+
+
+def test_parameters_with_gaps_in_memory() -> None:
+    model = cnn()
+    model.conv1.bias = nn.Parameter(torch.linspace(-1, 1, 64)[::2])
+    assert_as_plain(model, images((28, 28)))
+
+
 def test_a_stack_uses_the_operators_of_torch() -> None:
     models, inputs = [cnn(), cnn()], images((28, 28))
     parameters, buffers = stack_module_state(list(models))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ialelib.vectors import add, add_scaled, loader, rectified, store
+from ialelib.kernels import add_scaled, loader, rectified, store
 
 load = loader(8)
 
@@ -15,7 +15,7 @@ def weighted(rows: Any, factors: Any, start: int, result: Any) -> None:
     total = load(result, start)
     for k in range(len(factors)):
         total = add_scaled(total, factors[k], load(rows, 8 * k))
-    store(result, start, add(total, load(rows, 0)))
+    store(result, start, total)
 
 
 @njit
@@ -28,7 +28,7 @@ def test_sums_in_registers_are_those_of_arrays() -> None:
     rows, factors = rng.random((5, 8), np.float32), rng.random(5, np.float32)
     result = np.ones(20, np.float32)
     weighted(rows.ravel(), factors, 3, result)
-    np.testing.assert_allclose(result[3:11], 1 + factors @ rows + rows[0], rtol=1e-6)
+    np.testing.assert_allclose(result[3:11], 1 + factors @ rows, rtol=1e-6)
     assert (np.delete(result, range(3, 11)) == 1).all(), "written outside"
 
 
