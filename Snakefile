@@ -41,6 +41,10 @@ def needs(wildcards):
     return [RUNS / f"{stem}.ipynb" for stem in sources] + [path for path in files if path.is_file()]
 
 
+for stem in drawn():
+    figure_table.forget_incomplete(RUNS / f"{stem}.ipynb")
+
+
 localrules: all, figures, gallery
 
 

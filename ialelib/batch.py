@@ -1,7 +1,6 @@
 """Files of parameters: which notebook each is for, and whether a batch of them can run.
 
-`python -m ialelib.batch FOLDER [FIGURE]` checks the YAML files in a folder before a batch starts,
-and has those run again whose figures have been deleted.
+`python -m ialelib.batch FOLDER [FIGURE]` checks the YAML files in a folder before a batch starts.
 """
 
 import sys
@@ -11,7 +10,6 @@ from typing import Any
 import yaml
 
 from ialelib.errors import InputError, unknown
-from ialelib.execute import forget_incomplete
 from ialelib.figure_table import stem as stem_of
 from ialelib.makers import needed
 from ialelib.params import Overlap, PolicyTraining, ToyGaussians, TransferDatasets
@@ -92,7 +90,7 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m ialelib.batch FOLDER [FIGURE]", file=sys.stderr)
         return 2
     try:
-        waiting = asked = paths(Path(arguments[0]), *arguments[1:])
+        waiting = paths(Path(arguments[0]), *arguments[1:])
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -115,8 +113,6 @@ def main(arguments: list[str]) -> int:
             print(*(f"error: {error}" for error in failed.values()), sep="\n", file=sys.stderr)
             return 2
         waiting = list(failed)
-    for path in asked:
-        forget_incomplete(project() / "runs" / path.parent.name / f"{path.stem}.ipynb")
     return 0
 
 

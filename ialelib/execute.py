@@ -4,8 +4,8 @@
 or not at all. LOG follows the run cell by cell, and keeps the error of one that fails.
 """
 
-import json
 import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -20,32 +20,25 @@ def execute(notebook: Path, parameters: Path, log: Path, output: Path) -> int:
     """Run a notebook in its own folder with the parameters in a YAML file; papermill's exit code.
 
     The output has no widgets, and its metadata get the fields `usage` (machine, cpu_seconds and
-    peak_mb) and `figures` (the files of this notebook in its figures' folder). A run of the same
+    peak_mb) and `figures` (the files that it wrote into its figures' folder). A run of the same
     notebook that outlived its batch is waited for, so that never two of them write to one place.
     """
     command = [sys.executable, "-m", "papermill", "--log-output", "--no-progress-bar"]
     command += ["--cwd", str(notebook.parent), "-f", str(parameters), str(notebook), str(log)]
     with alone(log.with_suffix(".lock"), wait=True) as descriptor:
+        started = time.time()
         used = usage.run(command, pass_fds=[descriptor])
         if used.returncode == 0:
-            _publish(log, output, used, _figures(notebook, parameters))
+            _publish(log, output, used, _figures(notebook, parameters, started))
     return used.returncode
 
 
-def forget_incomplete(output: Path) -> None:
-    """Delete an executed notebook if any of its figures or tables was deleted; a batch draws anew.
-
-    Its finished cycles are read back, where its parameters name a folder for them.
-    """
-    if output.exists():
-        figures = json.loads(output.read_text())["metadata"].get("figures", [])
-        if not all(Path(name).exists() for name in figures):
-            output.unlink()
-
-
-def _figures(notebook: Path, parameters: Path) -> list[str]:
+def _figures(notebook: Path, parameters: Path, since: float) -> list[str]:
+    """Files of the notebook in the folder that its parameters name, from that time on."""
     folder = Path(yaml.safe_load(parameters.read_text())["figures"])
-    return sorted(str(path) for path in folder.glob(f"{notebook.stem}_*"))
+    files = folder.glob(f"{notebook.stem}_*")
+    # Some file systems round times to seconds.
+    return sorted(str(path) for path in files if path.stat().st_mtime > since - 2)
 
 
 def _publish(log: Path, output: Path, used: usage.Usage, figures: list[str]) -> None:

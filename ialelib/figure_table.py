@@ -1,6 +1,8 @@
-"""Which params file draws a figure of the paper; the table is `figures.yaml`."""
+"""Which params file draws a figure of the paper (the table is `figures.yaml`), and from what."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ialelib.errors import InputError, unknown
@@ -33,3 +35,14 @@ def settings(values: Mapping[str, Any]) -> str:
     parts += [f"{values['budget']} labels"] if "budget" in values else []
     parts += [f"{len(values['seeds'])} seeds"] if "seeds" in values else []
     return "; ".join(part for part in parts if part)
+
+
+def forget_incomplete(executed: Path) -> None:
+    """Delete an executed notebook some of whose figures were deleted; a batch draws them again.
+
+    Its finished cycles are read back, where its parameters name a folder for them.
+    """
+    if executed.exists():
+        figures = json.loads(executed.read_text())["metadata"].get("figures", [])
+        if not all(Path(name).exists() for name in figures):
+            executed.unlink()

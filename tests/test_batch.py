@@ -17,16 +17,20 @@ from ialelib.errors import InputError
 PROJECT = Path(__file__).parent.parent
 FIGURES = yaml.safe_load((PROJECT / "figures.yaml").read_text())
 EXECUTE = """
+import json
 import sys
 from pathlib import Path
 
 notebook, params, log, output = map(Path, sys.argv[1:])
+figure = Path("figures") / f"{output.stem}.svg"
 log.write_text(f"the run of {output.stem}")
 with open("ran.txt", "a") as file:
     print(output.stem, file=file)
 if "broken" in params.read_text():
     sys.exit("broken")
-output.write_text("executed")
+figure.parent.mkdir(exist_ok=True)
+figure.write_text("figure")
+output.write_text(json.dumps({"metadata": {"figures": [str(figure)]}}))
 """
 GALLERY = """
 from pathlib import Path
@@ -147,6 +151,13 @@ def test_one_figure_runs_only_what_it_comes_from(small: Path) -> None:
     assert ran(small, "fig03a") == []
     # This profile has no run of its own for Kuzushiji-MNIST.
     assert ran(small, "fig03c") == []
+
+
+def test_a_figure_that_was_deleted_is_drawn_again(small: Path) -> None:
+    ran(small, "figures")
+    (small / "figures/08_ablation_experts.svg").unlink()
+    assert ran(small, "figures") == ["08_ablation_experts"]
+    assert (small / "figures/08_ablation_experts.svg").exists()
 
 
 def test_a_figure_that_does_not_exist_is_refused_with_the_nearest(small: Path) -> None:

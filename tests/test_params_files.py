@@ -1,6 +1,5 @@
 """Files of parameters, the command that checks them, and those that are shipped."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -118,21 +117,6 @@ def test_main_knows_which_table_an_earlier_file_makes(
     assert f"no table {table}; run the notebook that makes it first" in capsys.readouterr().err
     write(tmp_path, yaml.safe_dump(training), "02_policy_training.yaml")
     assert main([str(tmp_path)]) == 0
-
-
-def test_main_forgets_an_executed_notebook_without_its_figures(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for folder in ("notebooks", "params/small", "runs/small"):
-        (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "notebooks/00_index.ipynb").touch()
-    write(tmp_path / "params/small", yaml.safe_dump(TOY))
-    executed = tmp_path / "runs/small/01_toy_gaussians.ipynb"
-    monkeypatch.chdir(tmp_path)
-    for figures, kept in (([], True), (["figures/gone.png"], False)):
-        executed.write_text(json.dumps({"metadata": {"figures": figures}}))
-        assert main(["params/small"]) == 0
-        assert executed.exists() is kept
 
 
 def test_main_finds_nothing_in_an_empty_folder(

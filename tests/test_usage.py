@@ -75,7 +75,7 @@ def test_a_run_that_outlives_its_batch_is_waited_for(
     assert noted.read_text().split() == ["begin", "end", "begin", "end"]
 
 
-def test_an_executed_notebook_whose_table_was_deleted_is_forgotten(
+def test_an_executed_notebook_names_the_figures_that_it_wrote(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = (
@@ -85,15 +85,11 @@ def test_an_executed_notebook_whose_table_was_deleted_is_forgotten(
     )
     (tmp_path / "papermill.py").write_text(script)
     (tmp_path / "a.yaml").write_text("figures: .")
+    (tmp_path / "a_of_old.svg").touch()
+    os.utime(tmp_path / "a_of_old.svg", (1e9, 1e9))
     notebook, log, output = (tmp_path / f"{name}.ipynb" for name in ("a", "log", "output"))
     nbformat.write(nbformat.v4.new_notebook(), notebook)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
     monkeypatch.chdir(tmp_path)
     assert execute.execute(notebook, tmp_path / "a.yaml", log, output) == 0
-    Path("ab_curves.csv").unlink()
-    execute.forget_incomplete(output)
-    assert output.exists()
-    Path("a_curves.csv").unlink()
-    execute.forget_incomplete(output)
-    assert not output.exists()
-    execute.forget_incomplete(output)
+    assert nbformat.read(output, as_version=4).metadata["figures"] == ["a_curves.csv"]
