@@ -11,7 +11,7 @@ from joblib import Parallel, delayed
 
 from ialelib.files import atomic
 from ialelib.progress import progress
-from ialelib.provenance import commit
+from ialelib.provenance import LOADED
 from ialelib.workers import end_with_parent
 
 Tasks = Mapping[Path, Callable[[], pd.DataFrame]]
@@ -32,8 +32,7 @@ def run(tasks: Tasks, processes: int, label: str) -> pd.DataFrame:
 def run_groups(groups: Sequence[Group], processes: int, label: str) -> pd.DataFrame:
     """`run` on several groups of tasks at once, with one progress bar."""
     todo = {path: task for tasks, _ in groups for path, task in tasks.items() if not path.exists()}
-    now = commit() if todo else ""
-    calls = (delayed(_make)(path, task, now) for path, task in todo.items())
+    calls = (delayed(_make)(path, task, LOADED) for path, task in todo.items())
     made = Parallel(processes, return_as="generator_unordered")(calls)
     for _ in progress(made, len(todo), label):
         pass

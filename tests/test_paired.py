@@ -13,7 +13,7 @@ from ialelib import cycle, paired
 from ialelib.cycle import Setting, run
 from ialelib.data import DataSet, toy_gaussians
 from ialelib.errors import InputError
-from ialelib.provenance import commit
+from ialelib.provenance import LOADED
 
 NAMES = ("random", "coreset")
 
@@ -46,9 +46,9 @@ def test_finished_cycles_are_read_back_to_the_last_digit(
 def test_each_cycle_says_by_which_commit_it_was_run(
     toy: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ialelib.units.commit", lambda: "early")
+    monkeypatch.setattr("ialelib.units.LOADED", "early")
     paired.run(toy, TOY, ["random"], [0], tmp_path)
-    monkeypatch.setattr("ialelib.units.commit", lambda: "late")
+    monkeypatch.setattr("ialelib.units.LOADED", "late")
     found = paired.run(toy, TOY, NAMES, [0], tmp_path)
     by = found.groupby("strategy")["commit"].unique().map(list)
     assert by.to_dict() == {"random": ["early"], "coreset": ["late"]}
@@ -58,7 +58,7 @@ def test_a_cycle_of_a_version_without_commits_is_still_read(toy: DataSet, tmp_pa
     paired.run(toy, TOY, ["random"], [0], tmp_path)
     (path,) = tmp_path.glob("*.csv")
     pd.read_csv(path).drop(columns="commit").to_csv(path, index=False)
-    assert set(many(toy, tmp_path)["commit"]) == {"unknown", commit()}
+    assert set(many(toy, tmp_path)["commit"]) == {"unknown", LOADED}
 
 
 @pytest.mark.parametrize("change", [{"acq": 5}, {"n": 31}, {"budget": 30}, {"recipe": "fast"}])

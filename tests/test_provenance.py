@@ -43,7 +43,15 @@ def test_a_row_keeps_the_commit_that_it_came_from(tmp_path: Path) -> None:
 
 def test_a_table_without_seeds_names_all_that_went_into_it(tmp_path: Path) -> None:
     publish(CURVES[["accuracy"]], settings(figures=str(tmp_path), seeds=[3, 5]), "t")
-    assert set(units.read(tmp_path / "t.csv")["seed"]) == {"3, 5"}
+    assert set(units.read(tmp_path / "t.csv")["seed"]) == {"3; 5"}
+
+
+def test_a_summary_names_all_that_it_sums_up(tmp_path: Path) -> None:
+    curves = CURVES.assign(commit=["one", "two"])
+    summary = pd.DataFrame({"dataset": ["toy"], "gain": [0.5]})
+    publish(summary, settings(figures=str(tmp_path)), "t", of=curves)
+    (row,) = units.read(tmp_path / "t.csv")[["dataset", "seed", "commit"]].to_dict("records")
+    assert row == {"dataset": "toy", "seed": "0; 1", "commit": "one; two"}
 
 
 def test_digest_follows_what_is_found_and_not_where() -> None:

@@ -74,7 +74,9 @@ def test_without_gradients_nothing_is_left_of_the_policy_and_predictions_do_not_
     apart = (table["gain"]["mnist-cnn-no_predictions"] - table["gain"]["mnist-cnn-short"]).abs()
     assert (apart.round(3) == 0.001).all()
     areas = metrics.aubc_table(curves)
-    assert (areas["mnist-cnn-no_gradients"] < areas["mnist-cnn-short"]).all()
+    behind = areas["mnist-cnn-short"] - areas["mnist-cnn-no_gradients"]
+    assert (behind > 0).all()
+    assert behind.groupby("dataset").mean()[sets].round(3).tolist() == [0.042, 0.039, 0.063]
 
 
 def test_the_policy_of_a_cnn_gains_on_an_mlp_as_its_experts_do() -> None:
