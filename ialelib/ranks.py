@@ -18,14 +18,16 @@ def collected(tables: Iterable[pd.DataFrame], policy: str) -> pd.DataFrame:
     there the one of that name is "policy", as elsewhere, and the others are left out by `shared`.
 
     Raises:
-        InputError: two tables with curves of the same data set, classifier, strategy and seed.
+        InputError: curves of the same data set, classifier, strategy and seed twice, also where
+            one table has both names of the policy.
     """
     curves = pd.concat(tables, ignore_index=True)
     named = curves["strategy"].replace(policy, "policy")
     both = curves.assign(strategy=named, dataset=curves["dataset"] + ", " + curves["classifier"])
     twice = both[both.duplicated(["dataset", "strategy", "seed", "labels"])]
     if len(twice):
-        raise InputError(f"two of the tables have curves of {twice['dataset'].iloc[0]!r}")
+        dataset, strategy = twice[["dataset", "strategy"]].iloc[0]
+        raise InputError(f"the tables have curves of {strategy!r} on {dataset!r} twice")
     return both
 
 
@@ -33,11 +35,16 @@ def shared(curves: pd.DataFrame) -> pd.DataFrame:
     """Only the strategies that every data set has, as ranks and penalties compare all with all.
 
     Raises:
-        InputError: fewer than two of them.
+        InputError: fewer than three of them, which is too few for Friedman's test.
     """
-    common = set.intersection(*map(set, curves.groupby("dataset")["strategy"].unique()))
-    if len(common) < 2:
-        raise InputError(f"the data sets have {len(common)} strategies in common; two are needed")
+    of_each = {name: set(part["strategy"]) for name, part in curves.groupby("dataset")}
+    common = set.intersection(*of_each.values())
+    if len(common) < 3:
+        fewest = min(of_each, key=lambda name: len(of_each[name]))
+        raise InputError(
+            f"the data sets have {len(common)} strategies in common, and three are needed; "
+            f"{fewest!r} has only {', '.join(sorted(of_each[fewest]))}"
+        )
     return curves[curves["strategy"].isin(common)].reset_index(drop=True)
 
 

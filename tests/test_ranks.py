@@ -90,27 +90,26 @@ def test_unpaired_curves_are_refused() -> None:
 
 
 def test_only_strategies_that_every_data_set_has_are_ranked() -> None:
-    table = pd.DataFrame(
-        {"dataset": ["a", "a", "b", "b", "b"], "strategy": ["x", "y", "y", "x", "alil"]}
-    )
-    assert shared(table)["strategy"].tolist() == ["x", "y", "y", "x"]
-    with pytest.raises(InputError, match="1 strategies in common"):
-        shared(table[table["strategy"] != "x"])
+    table = pd.DataFrame({"dataset": list("aaabbbb"), "strategy": [*"xyz", *"zyx", "alil"]})
+    assert shared(table)["strategy"].tolist() == list("xyzzyx")
+    with pytest.raises(InputError, match=r"2 strategies in common.*'a' has only y, z"):
+        shared(table[1:])
 
 
 def test_each_classifier_makes_a_data_set_of_its_own() -> None:
-    one = curves({"random": RANDOM, "policy": GOOD}).assign(classifier="cnn")
-    other = curves({"random": RANDOM, "mnist-cnn": GOOD, "mnist-mlp": FAIR})
+    both = {"random": RANDOM, "badge": POOR}
+    one = curves(both | {"policy": GOOD}).assign(classifier="cnn")
+    other = curves(both | {"mnist-cnn": GOOD, "mnist-mlp": FAIR})
     found = collected([one, other.assign(classifier="mlp")], "mnist-cnn")
     assert list(found["dataset"].unique()) == ["mnist, cnn", "mnist, mlp"]
-    assert list(shared(found)["strategy"].unique()) == ["random", "policy"]
+    assert list(shared(found)["strategy"].unique()) == ["random", "badge", "policy"]
     mean = shared(found).groupby(["dataset", "strategy"])["accuracy"].mean()
     assert mean["mnist, cnn", "policy"] == mean["mnist, mlp", "policy"] == np.mean(GOOD)
 
 
 def test_the_same_run_in_two_tables_is_refused() -> None:
     one = curves(FOUR).assign(classifier="cnn")
-    with pytest.raises(InputError, match="two of the tables have curves of 'mnist, cnn'"):
+    with pytest.raises(InputError, match="curves of 'random' on 'mnist, cnn' twice"):
         collected([one, one], "mnist-cnn")
 
 
