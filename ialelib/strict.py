@@ -1,5 +1,6 @@
 """The base of all notebooks' parameters: strict about names and types."""
 
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -78,8 +79,10 @@ class Params(BaseModel):
                 raise InputError(f"parameter {name!r}: seeds are 0 or more, not {min(value)}")
             if name == "processes" and value < 1:
                 raise InputError(f"parameter 'processes': 1 or more, not {value}")
-            if name == "save_policy" and value and "." in value:
-                raise InputError(f"parameter 'save_policy': a name has no dot in it: {value!r}")
+            if name == "save_policy" and value and not re.fullmatch(r"[\w-]+", value):
+                raise InputError(
+                    f"parameter 'save_policy': letters, digits, - and _ make a name, not {value!r}"
+                )
 
     def check(self, made: Made = NOTHING) -> None:
         """Raises InputError for values that name nothing or contradict each other."""

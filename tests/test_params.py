@@ -116,6 +116,8 @@ def test_toy_values_that_cannot_run_are_refused(change: dict[str, Any], message:
         ({"per_round": 0}, "per_round .*at least 1"),
         ({"p": 1.5}, "p must lie in"),
         ({"budget": 9000}, "needs .*'mnist-10k' has 8000"),
+        ({"save_policy": "mine.safetensors"}, "parameter 'save_policy': .*not 'mine.safetensors'"),
+        ({"save_policy": "/elsewhere/mine"}, "parameter 'save_policy': .*not '/elsewhere/mine'"),
     ],
 )
 def test_training_values_that_cannot_run_are_refused(change: dict[str, Any], message: str) -> None:
