@@ -68,7 +68,7 @@ def of_test(whole: Halves, rng: np.random.Generator) -> Halves:
 
 
 def of_both(whole: Halves, rng: np.random.Generator) -> Halves:
-    """20,000 training and 5,000 test images, with each class's share kept."""
+    """20,000 training and 5,000 test images, or all there are, with each class's share kept."""
     train = stratified(whole[1], 20_000, rng)
     test = stratified(whole[3], 5_000, rng)
     return whole[0][train], whole[1][train], whole[2][test], whole[3][test]
