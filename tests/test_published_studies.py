@@ -96,6 +96,25 @@ def test_the_policy_of_a_cnn_gains_on_an_mlp_as_its_experts_do() -> None:
     assert (table.xs("coreset", level="strategy")["p_holm"] > 0.05).all()
 
 
+def test_the_policy_of_a_resnet_chooses_for_a_cnn_as_the_cnns_own_does() -> None:
+    curves = units.read(FOLDER / "05_transfer_classifiers_curves.csv")
+    table = metrics.compare(curves).set_index(["dataset", "strategy"]).round(3)
+    assert set(curves["classifier"]) == {"cnn"}
+    assert (table["seeds"] == 10).all()
+    for dataset, *claimed in (
+        ("mnist", 0.033, 0.010, 0.045),
+        ("fmnist", 0.017, 0.039, 0.016),
+        ("kmnist-10k", 0.015, 0.041, 0.018),
+    ):
+        other, own = (dataset, "mnist-resnet18"), (dataset, "mnist-cnn")
+        found = [table.loc[other, "gain"], table.loc[other, "p_holm"], table.loc[own, "gain"]]
+        assert found == claimed
+        here = table.xs(dataset)["aubc"].to_dict()
+        assert max(here, key=lambda name: here[name]) in ("mc_dropout", "badge")
+    against_own = metrics.compare(curves, "mnist-cnn").query("strategy == 'mnist-resnet18'")
+    assert against_own["p_holm"].min() > 0.3
+
+
 def test_a_policy_helps_a_well_trained_classifier_and_misleads_a_badly_trained_one() -> None:
     table = metrics.compare(units.read(FOLDER / "10_own_pool_curves.csv"))
     assert (table["seeds"] == 20).all()
