@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
-from ialelib import by_size, metrics, units, width_gains
+from ialelib import by_size, metrics, ranks, units, width_gains
 
 FOLDER = Path(__file__).parent.parent / "figures/cpu"
 
@@ -113,6 +114,40 @@ def test_the_policy_of_a_resnet_chooses_for_a_cnn_as_the_cnns_own_does() -> None
         assert max(here, key=lambda name: here[name]) in ("mc_dropout", "badge")
     against_own = metrics.compare(curves, "mnist-cnn").query("strategy == 'mnist-resnet18'")
     assert against_own["p_holm"].min() > 0.3
+
+
+def test_on_kuzushiji_mnist_the_policy_leads_with_badge_and_alil_loses() -> None:
+    table = compared("kmnist/03_transfer_datasets_curves").round(3)
+    assert (table["seeds"] == 10).all()
+    claimed = {"policy": 0.024, "badge": 0.026, "mc_dropout": 0.023, "confidence": 0.015}
+    claimed |= {"entropy": 0.007, "coreset": -0.020, "alil": -0.026}
+    assert table["gain"][list(claimed)].to_dict() == claimed
+    corrected = {"policy": 0.016, "coreset": 0.029, "alil": 0.020}
+    assert table["p_holm"][list(corrected)].to_dict() == pytest.approx(corrected, abs=6e-4)
+    to_policy = compared("kmnist/03_transfer_datasets_curves", "policy")["p_holm"]
+    assert to_policy[["badge", "mc_dropout"]].min() > 0.9
+    assert to_policy["entropy"] == pytest.approx(0.016, abs=5e-4)
+    assert to_policy["confidence"] == pytest.approx(0.055, abs=5e-4)
+
+
+def test_over_six_sets_of_runs_five_strategies_are_not_told_apart() -> None:
+    settings = yaml.safe_load((FOLDER / "../../params/cpu/12_statistics.yaml").read_text())
+    tables = [units.read(FOLDER / "../.." / name) for name in settings["curves"]]
+    runs = ranks.shared(ranks.collected(tables, settings["policy"]))
+    mean = ranks.mean_ranks(runs)
+    five = ["mc_dropout", "ensemble", "badge", "policy", "confidence"]
+    assert list(mean.index[:6]) == [*five, "entropy"]
+    assert mean.iloc[[0, 4]].tolist() == pytest.approx([2.98, 3.85], abs=5e-3)
+    apart = ranks.critical_difference(len(mean), len(runs.groupby(["dataset", "seed"])))
+    groups = [(five[0], five[-1]), ("confidence", "entropy"), ("random", "coreset")]
+    assert ranks.groups(mean, apart) == groups
+    matrix = ranks.penalty_matrix(runs)
+    assert matrix["random"].drop("mean").idxmax() == "policy"
+    assert matrix.loc["policy", "random"] == pytest.approx(3.1)
+    beaten = matrix["policy"].drop("mean")
+    assert beaten[beaten > 0].to_dict() == {"mc_dropout": 0.2, "ensemble": 0.2, "confidence": 0.25}
+    least = sorted(matrix.columns, key=lambda name: float(matrix.loc["mean", name]))[:3]
+    assert set(least) == {"mc_dropout", "ensemble", "policy"}
 
 
 def test_a_policy_helps_a_well_trained_classifier_and_misleads_a_badly_trained_one() -> None:
