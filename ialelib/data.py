@@ -15,7 +15,7 @@ from platformdirs import user_cache_dir
 from ialelib.errors import InputError, unknown
 from ialelib.files import atomic
 from ialelib.seeds import stream
-from ialelib.sources import SUBSETS, TORCHVISION, download
+from ialelib.sources import SUBSETS, TORCHVISION, Halves, download
 
 SAMPLES = Path(__file__).parent / "samples"
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -50,12 +50,16 @@ class DataSet:
         """Number of classes C."""
         return int(max(self.train_labels.max(), self.test_labels.max())) + 1
 
+    @property
+    def halves(self) -> Halves:
+        """Train inputs, train labels, test inputs, test labels."""
+        return self.train_inputs, self.train_labels, self.test_inputs, self.test_labels
+
     @cached_property
     def fingerprint(self) -> str:
         """8 hexadecimal digits that change with any input or label."""
-        arrays = (self.train_inputs, self.train_labels, self.test_inputs, self.test_labels)
         check = 0
-        for array in arrays:
+        for array in self.halves:
             check = zlib.crc32(np.ascontiguousarray(array).data, check)
         return f"{check:08x}"
 
@@ -73,7 +77,7 @@ def folder() -> Path:
 def available() -> list[str]:
     """Names that `load` accepts: torchvision's, their samples, and files dropped in."""
     dropped = {path.stem for where in (folder(), SAMPLES) for path in where.glob("[!.]*.npz")}
-    subsets = {name + ending for name in TORCHVISION for ending in SUBSETS}
+    subsets = {f"{name}-{size}" for name in TORCHVISION for size in SUBSETS}
     return sorted(dropped | set(TORCHVISION) | subsets)
 
 
@@ -91,11 +95,9 @@ def load(name: str) -> DataSet:
         path = where / f"{name}.npz"
         if path.exists():
             return read(path)
-    whole, dash, size = name.rpartition("-")
-    if whole in TORCHVISION and (draw := SUBSETS.get(dash + size)):
-        full = load(whole)
-        halves = (full.train_inputs, full.train_labels, full.test_inputs, full.test_labels)
-        return DataSet(name, *draw(halves, stream(0, name)))
+    whole, _, size = name.rpartition("-")
+    if whole in TORCHVISION and size in SUBSETS:
+        return DataSet(name, *SUBSETS[size](load(whole).halves, stream(0, name)))
     if name not in TORCHVISION:
         raise unknown("data set", name, available())
     path = folder() / f"{name}.npz"

@@ -1,4 +1,4 @@
-"""Which params file draws a figure of the paper (the table is `figures.yaml`), and from what."""
+"""Which params file draws a figure (`figures.yaml`), from what, and whether it was lost since."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence

@@ -22,13 +22,15 @@ def collected(tables: Iterable[pd.DataFrame], policy: str) -> pd.DataFrame:
             one table has both names of the policy.
     """
     curves = pd.concat(tables, ignore_index=True)
-    named = curves["strategy"].replace(policy, "policy")
-    both = curves.assign(strategy=named, dataset=curves["dataset"] + ", " + curves["classifier"])
-    twice = both[both.duplicated(["dataset", "strategy", "seed", "labels"])]
+    named = curves.assign(
+        strategy=curves["strategy"].replace(policy, "policy"),
+        dataset=curves["dataset"] + ", " + curves["classifier"],
+    )
+    twice = named[named.duplicated(["dataset", "strategy", "seed", "labels"])]
     if len(twice):
         dataset, strategy = twice[["dataset", "strategy"]].iloc[0]
         raise InputError(f"the tables have curves of {strategy!r} on {dataset!r} twice")
-    return both
+    return named
 
 
 def shared(curves: pd.DataFrame) -> pd.DataFrame:

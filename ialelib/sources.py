@@ -83,8 +83,8 @@ def stratified(labels: np.ndarray, size: int, rng: np.random.Generator) -> np.nd
 
 
 SUBSETS: dict[str, Callable[[Halves, np.random.Generator], Halves]] = {
-    "-10k": of_test,
-    "-25k": of_both,
+    "10k": of_test,
+    "25k": of_both,
 }
 
 
