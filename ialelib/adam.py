@@ -16,17 +16,20 @@ class Adam:
 
     def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:
         self.parameters, self.lr = list(parameters), lr
-        self.mean = [torch.zeros_like(weights) for weights in self.parameters]
-        self.square = [torch.zeros_like(weights) for weights in self.parameters]
+        with torch.no_grad():
+            self.weights = [_as_in_memory(weights, weights) for weights in self.parameters]
+        self.mean = [torch.zeros_like(weights) for weights in self.weights]
+        self.square = [torch.zeros_like(weights) for weights in self.weights]
         self.steps = torch.zeros((), device=self.parameters[0].device)
 
     @torch.no_grad()
     def step(self, rate: float = 1.0) -> None:
         """One step along the parameters' gradients, at `rate` times `lr`, which clears them."""
         self.steps += 1
+        gradients = [_as_in_memory(cast(Tensor, x.grad), x) for x in self.parameters]
         torch._fused_adam_(
-            self.parameters,
-            [cast(Tensor, weights.grad) for weights in self.parameters],
+            self.weights,
+            gradients,
             self.mean,
             self.square,
             [],
@@ -41,3 +44,11 @@ class Adam:
         )
         for weights in self.parameters:
             weights.grad = None
+
+
+def _as_in_memory(numbers: Tensor, weights: Tensor) -> Tensor:
+    """A view with its dimensions in the order of the weights' in memory.
+
+    Torch's kernel copies what has another.
+    """
+    return numbers.permute(sorted(range(weights.ndim), key=weights.stride, reverse=True))
