@@ -22,11 +22,10 @@ from ialelib.training import fit
 # Substrings of torch's operator names, the first that fits.
 KINDS = {
     "convolutions, backward, with pooling and ReLU": ("ialelib.convolutions_backward",),
-    "first convolution and ReLU, forward": ("ialelib.convolve",),
-    "pooling and ReLU, forward": ("ialelib.pool",),
+    "convolutions, pooling and ReLU, forward": ("ialelib.convolutions", "ialelib.pool"),
+    "dense layers": ("ialelib.dense", "mm"),
     "convolutions, backward": ("convolution_backward",),
     "convolutions, forward": ("convolution",),
-    "dense layers": ("mm",),
     "dropout masks and their use": ("random_", "bitwise", "mul"),
     "max pooling": ("max_pool",),
     "ReLU": ("threshold", "clamp_min", "relu"),

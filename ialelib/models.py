@@ -46,13 +46,16 @@ class Dropout(nn.Dropout):
         bits = torch.tensor(1 / (1 - self.p), dtype=dtype).view(INTEGER[dtype])
         return keep.to(INTEGER[dtype]).bitwise_and_(int(bits)).view(dtype)
 
+    def factor(self, batch: int, dtype: torch.dtype) -> Tensor | None:
+        """The mask to use, `given` or a fresh one; None where nothing is dropped."""
+        if not self.training or self.p == 0:
+            return None
+        return self.mask(batch, dtype) if self.given is None else self.given
+
     @override
     def forward(self, input: Tensor) -> Tensor:
-        if not self.training or self.p == 0:
-            return input
-        if self.given is not None:
-            return input * self.given
-        return input * self.mask(len(input), input.dtype).to(input.device)
+        factor = self.factor(len(input), input.dtype)
+        return input if factor is None else input * factor.to(input.device)
 
 
 @contextmanager
@@ -86,6 +89,9 @@ class Classifier(nn.Module):
     def embed(self, inputs: Tensor) -> Tensor:
         """Embedding M_e(x), N x D (Sec. 3.2)."""
         raise NotImplementedError
+
+    def lay_out(self, by_input: bool) -> None:
+        """Keep dense weights in memory by input, as some kernels read them, or by output."""
 
     @override
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -139,19 +145,24 @@ class CNN(Classifier):
 
     @override
     def embed(self, inputs: Tensor) -> Tensor:
-        return F.relu(self.dense(self.drop_maps(self._features(inputs))))
+        return F.relu(self._hidden(inputs))
 
-    def _features(self, inputs: Tensor) -> Tensor:
+    @override
+    def lay_out(self, by_input: bool) -> None:
+        weights = self.dense.weight.data
+        self.dense.weight.data = weights.t().contiguous().t() if by_input else weights.contiguous()
+
+    def _hidden(self, inputs: Tensor) -> Tensor:
         if self.training and torch.is_grad_enabled() and inputs.device.type == "cpu":
             # The compiler behind it takes memory and a second, which only training needs.
-            from ialelib.pooled import features, usable
+            from ialelib.pooled import hidden, usable
 
-            if usable(inputs, self.conv1, self.conv2):
-                return features(inputs, self.conv1, self.conv2)
+            if usable(inputs, self.conv1, self.conv2, self.dense):
+                return hidden(inputs, self.drop_maps, self.conv1, self.conv2, self.dense)
         # ReLU commutes with max pooling and is four times cheaper after it.
         maps = F.relu(F.max_pool2d(self.conv2(F.relu(self.conv1(inputs))), 2))
         # Maps are channels-last in memory, so this order of flattening copies nothing.
-        return maps.permute(0, 2, 3, 1).flatten(1)
+        return self.dense(self.drop_maps(maps.permute(0, 2, 3, 1).flatten(1)))
 
 
 class ResNet18(Classifier):

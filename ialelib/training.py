@@ -47,9 +47,10 @@ def fit(job: Job) -> Classifier:
     model = job.fresh().to(memory_format=torch.channels_last)
     inputs, labels = torch.tensor(job.inputs), torch.tensor(job.labels)
     recipe, steps = job.recipe, job.recipe.length(len(labels))
+    drops, dtype, low = model.drops, number_type(recipe), autocast(recipe)
+    model.lay_out(by_input=dtype == torch.float32)
     optimiser = Adam(model.parameters(), recipe.lr)
     order, noise = job.generators(torch.device("cpu"))
-    drops, dtype, low = model.drops, number_type(recipe), autocast(recipe)
     with one_thread():
         for step, batch in enumerate(batches(len(labels), recipe.batch_size, steps, order)):
             masks = [drop.mask(len(batch), dtype, noise) for drop in drops]
@@ -58,6 +59,7 @@ def fit(job: Job) -> Classifier:
             loss = F.cross_entropy(logits_B_C.float(), labels[batch])
             loss.backward()
             optimiser.step(recipe.rate(step, steps))
+    model.lay_out(by_input=False)
     return model.eval()
 
 

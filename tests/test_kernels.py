@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ialelib.kernels import add_scaled, loader, rectified, store
+from ialelib.vectors import add_scaled, loader, lowest, nonzero, rectified, store, summed
 
-load = loader(8)
+load, load_32 = loader(8), loader(32)
 
 
 @njit
@@ -21,6 +21,17 @@ def weighted(rows: Any, factors: Any, start: int, result: Any) -> None:
 @njit
 def masked(decides: Any, values: Any, result: Any) -> None:
     store(result, 0, rectified(load(decides, 0), load(values, 0)))
+
+
+@njit
+def positions(numbers: Any, result: Any) -> None:
+    """Of those that are not zero, and the sum of all."""
+    bits, n = np.uint64(nonzero(load_32(numbers, 0))), 0
+    result[-1] = summed(load_32(numbers, 0))
+    while bits:
+        result[n] = lowest(bits)
+        bits &= bits - np.uint64(1)
+        n += 1
 
 
 def test_sums_in_registers_are_those_of_arrays() -> None:
@@ -39,3 +50,21 @@ def test_zero_where_another_vector_is_not_above_it_but_not_for_nan() -> None:
     assert result.tolist() == [0, 0, 0, 4, 5, 0, 7, 8]
     masked(decides, decides, result)
     np.testing.assert_array_equal(result, np.where(decides <= 0, 0, decides))
+
+
+def test_bits_of_numbers_that_are_not_zero() -> None:
+    numbers, result = np.zeros(32, np.float32), np.full(8, -1, np.float32)
+    numbers[[0, 1, 7, 30, 31]] = 1e-45, -2, 4, np.inf, 0.5
+    numbers[20] = -0.0
+    positions(numbers, result)
+    assert result.tolist() == [0, 1, 7, 30, 31, -1, -1, np.inf]
+    numbers[[2, 30]] = np.nan, 0
+    positions(numbers, result)
+    assert result[:5].tolist() == [0, 1, 2, 7, 31]
+    assert np.isnan(result[-1])
+
+
+def test_the_sum_of_a_vector() -> None:
+    result = np.empty(40, np.float32)
+    positions(np.arange(32, dtype=np.float32), result)
+    assert result[-1] == 31 * 16

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from ialelib import pooled
 from ialelib.cpu import one_thread
-from ialelib.models import CNN, Architecture, build
+from ialelib.models import CNN, Architecture, Dropout, build
 
 ROOT = Path(__file__).parents[1]
 SHAPES = [(28, 28), (13, 18), (32, 32, 3), (9, 8, 3), (7, 7)]
+KERNELS = {torch.float32: "_Hidden", torch.bfloat16: "_Features"}
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 0.02}
 
 
@@ -67,8 +69,8 @@ def assert_near(ours: Tensor, theirs: Tensor, tolerance: float) -> None:
 def assert_as_plain(model: CNN, inputs: Tensor, dtype: torch.dtype = torch.float32) -> None:
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
         ours, theirs = model.embed(inputs), plain(model, inputs)
-    assert "_Features" in names(ours)
-    assert "_Features" not in names(theirs)
+    assert KERNELS[dtype] in names(ours)
+    assert KERNELS[dtype] not in names(theirs)
     assert_near(ours, theirs, TOLERANCE[dtype])
     found, expected = gradients(model, ours), gradients(model, theirs)
     for name, gradient in expected.items():
@@ -96,6 +98,24 @@ def test_gradients_under_bfloat16(shape: tuple[int, ...]) -> None:
     assert_as_plain(cnn(shape), images(shape), torch.bfloat16)
 
 
+@pytest.mark.parametrize("batch", [64, 65, 130])
+def test_as_many_samples_as_a_word_has_bits_and_more(batch: int) -> None:
+    model = cnn((9, 8, 3))
+    model.drop_maps.given = torch.linspace(0, 1, batch)[:, None].round() * 2
+    assert_as_plain(model, images((9, 8, 3), batch))
+
+
+@pytest.mark.parametrize("by_input", [True, False])
+def test_either_order_of_the_dense_weights(by_input: bool) -> None:
+    model = cnn()
+    model.lay_out(by_input)
+    assert model.dense.weight.stride() == ((1, 128) if by_input else (4608, 1))
+    assert_as_plain(model, images((28, 28)))
+    model.embed(images((28, 28))).sum().backward()
+    assert model.dense.weight.grad is not None
+    assert model.dense.weight.grad.stride() == model.dense.weight.stride()
+
+
 def test_a_batch_of_one() -> None:
     model = cnn()
     model.drop_maps.given = torch.ones(1, 1)
@@ -109,16 +129,20 @@ def test_without_dropout() -> None:
 
 
 def direct(images: Tensor, layers: list[nn.Conv2d], ours: bool) -> tuple[Tensor, ...]:
-    """Result of the fused operation, or of torch's, and its gradients."""
+    """Result of the fused operation, or of torch's, and its gradients; small whole numbers."""
     first, second = layers
-    if ours:
-        result = pooled.features(images, first, second)
-    else:
-        maps = F.relu(F.max_pool2d(second(F.relu(first(images))), 2))
-        result = maps.permute(0, 2, 3, 1).flatten(1)
-    weights = torch.arange(1.0, result.numel() + 1).view_as(result)
-    parameters = [*first.parameters(), *second.parameters()]
-    return result, *torch.autograd.grad((result * weights).sum(), parameters)
+    maps = F.relu(F.max_pool2d(second(F.relu(first(images))), 2))
+    features = maps.permute(0, 2, 3, 1).flatten(1)
+    dense, drop = nn.Linear(features.shape[1], 128), Dropout(0.0, features.shape[1])
+    dense.load_state_dict({"weight": whole(dense.weight.shape), "bias": torch.zeros(128)})
+    result = pooled.hidden(images, drop, first, second, dense) if ours else dense(features)
+    parameters = [*first.parameters(), *second.parameters(), dense.weight]
+    return result, *torch.autograd.grad((result * whole(result.shape)).sum(), parameters)
+
+
+def whole(shape: torch.Size) -> Tensor:
+    """Numbers from -2 to 2."""
+    return torch.randint(-2, 3, shape, generator=torch.Generator().manual_seed(3)).float()
 
 
 def copying(bias: Tensor) -> list[nn.Conv2d]:
@@ -160,7 +184,7 @@ def test_a_gradient_of_zero_everywhere() -> None:
 
 
 def test_numbers_that_are_none_show() -> None:
-    result = pooled.features(torch.full((1, 1, 8, 8), torch.nan), *copying(torch.zeros(32)))
+    result, *_ = direct(torch.full((1, 1, 8, 8), torch.nan), copying(torch.zeros(32)), True)
     assert bool(result.isnan().all())
 
 
@@ -176,18 +200,18 @@ def test_the_same_bit_for_bit() -> None:
 
 def test_evaluation_and_prediction_use_the_operators_of_torch() -> None:
     model, inputs = cnn(), images((28, 28))
-    assert "_Features" in names(model.embed(inputs))
-    assert "_Features" not in names(model.eval().embed(inputs))
+    assert "_Hidden" in names(model.embed(inputs))
+    assert "_Hidden" not in names(model.eval().embed(inputs))
 
 
 def test_without_gradients_and_in_other_numbers_torch_computes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pooled, "features", None)
+    monkeypatch.setattr(pooled, "hidden", None)
     model, inputs = cnn(), images((28, 28))
     with torch.no_grad():
         assert model.embed(inputs).shape == (5, 128)
-    assert "_Features" not in names(model.embed(inputs.clone().requires_grad_()))
+    assert "_Hidden" not in names(model.embed(inputs.clone().requires_grad_()))
     assert model.double().embed(inputs.double()).dtype == torch.float64
 
 
@@ -213,8 +237,16 @@ def test_a_stack_uses_the_operators_of_torch() -> None:
         return functional_call(models[0], (parameters, buffers), (inputs,))[1]
 
     stacked = vmap(embedding)(parameters, buffers)
-    assert "_Features" not in names(stacked)
+    assert "_Hidden" not in names(stacked)
     torch.testing.assert_close(stacked[1], models[1].embed(inputs), rtol=1e-4, atol=1e-5)
+
+
+def test_kernels_name_the_vectors_that_they_were_compiled_with() -> None:
+    # Numba looks at the file of a kernel alone: this line makes it change with the other.
+    checksum = sha256((ROOT / "ialelib/vectors.py").read_bytes()).hexdigest()[:16]
+    for name in ("kernels", "dense_kernels"):
+        text = (ROOT / f"ialelib/{name}.py").read_text()
+        assert f"\n# vectors.py {checksum}\n" in text, f"write it into ialelib/{name}.py"
 
 
 SCRIPT = """
@@ -224,8 +256,8 @@ model, inputs = build(Architecture("cnn", 10, (28, 28)), 0), torch.zeros(2, 1, 2
 model.eval()(inputs)
 assert "numba" not in sys.modules, "prediction needs no compiler"
 model.train()(inputs)[0].sum().backward()
-from ialelib import kernels
-used = kernels.convolve, kernels.pool, kernels.backward
+from ialelib import dense_kernels, kernels
+used = kernels.forward, kernels.backward, dense_kernels.dense, dense_kernels.dense_backward
 print(*(sum(f.stats.cache_hits.values()) for f in used))
 """
 
@@ -243,4 +275,4 @@ def test_kernels_are_compiled_once_for_all_processes(tmp_path: Path) -> None:
         ).stdout.split()
         for _ in range(2)
     ]
-    assert runs == [["0"] * 3, ["1"] * 3]
+    assert runs == [["0"] * 4, ["1"] * 4]

@@ -86,14 +86,14 @@ def test_every_step_has_a_mask_for_every_dropout(
     small_digits: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used: list[tuple[int, ...]] = []
-    real = Dropout.forward
+    real = Dropout.factor
 
-    def spy(self: Dropout, input: torch.Tensor) -> torch.Tensor:
+    def spy(self: Dropout, batch: int, dtype: torch.dtype) -> torch.Tensor | None:
         assert self.given is not None
         used.append(tuple(self.given.shape))
-        return real(self, input)
+        return real(self, batch, dtype)
 
-    monkeypatch.setattr(Dropout, "forward", spy)
+    monkeypatch.setattr(Dropout, "factor", spy)
     fit(job(small_digits, "cnn"))
     assert used == [(batch, n) for batch in (16, 16, 8) for n in (32 * 12 * 12, 128)]
 

@@ -1,0 +1,132 @@
+"""Numba's kernels for the CNN's first dense layer in training, whose inputs are two thirds zeros.
+
+Inputs are zero after ReLU and dropout where these say so, and the kernels visit the others alone.
+Sixty-four inputs at a time, those of two windows, stay in the processor's cache for all samples,
+and half of the outputs in registers. Weights are flat, by input and output. Nothing checks bounds:
+`ialelib.pooled` does, once a batch.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ialelib.kernels import ZERO, C, U, kernel, load_one
+from ialelib.vectors import add_scaled, loader, lowest, nonzero, store, summed, times
+
+# Numba compiles anew what it keeps when this file changes; so here is the checksum of another:
+# vectors.py 54a074f3373ef336
+
+OUTPUTS, HALF = U(128), U(64)
+SPAN = U(2 * C)  # inputs at a time
+BITS = 64  # samples at a time, a bit for each
+ONE = U(1)
+
+load_half = loader(64)
+
+
+@kernel
+def near(x_B: Any, first: int, x_B_S: Any, bits_B: Any) -> None:
+    """Copy up to SPAN inputs of each sample, and note which of them are not zero, bit by bit."""
+    two = U(x_B.shape[1]) > first + U(C)
+    for b in range(U(len(x_B))):
+        x_C = load_one(x_B[b], first)
+        store(x_B_S, b * SPAN, x_C)
+        bits_B[b] = nonzero(x_C)
+        if two:
+            x_C = load_one(x_B[b], first + U(C))
+            store(x_B_S, b * SPAN + U(C), x_C)
+            bits_B[b] |= U(nonzero(x_C)) << U(C)
+
+
+@kernel
+def dense(x_B: Any, weight: Any, bias: Any, y_B: Any) -> None:
+    """The layer's outputs."""
+    batch, inputs = U(len(x_B)), U(x_B.shape[1])
+    x_B_S, bits_B = np.empty(batch * SPAN, np.float32), np.empty(batch, np.uint64)
+    weight_S, y = np.empty(SPAN * HALF, np.float32), np.empty(batch * HALF, np.float32)
+    for half in range(U(0), OUTPUTS, HALF):
+        for b in range(batch):
+            store(y, b * HALF, load_half(bias, half))
+        for first in range(U(0), inputs, SPAN):
+            near(x_B, first, x_B_S, bits_B)
+            for s in range(min(SPAN, inputs - first)):
+                store(weight_S, s * HALF, load_half(weight, (first + s) * OUTPUTS + half))
+            for b in range(batch):
+                total, bits = load_half(y, b * HALF), bits_B[b]
+                while bits:
+                    s = lowest(bits)
+                    bits &= bits - ONE
+                    total = add_scaled(total, x_B_S[b * SPAN + s], load_half(weight_S, s * HALF))
+                store(y, b * HALF, total)
+        for b in range(batch):
+            store(y_B[b], half, load_half(y, b * HALF))
+
+
+@kernel
+def turned(bits_B: Any, bits_S: Any) -> None:
+    """A bit for each input of a sample, turned into one for each sample of an input."""
+    bits_S[:] = U(0)
+    for b in range(U(len(bits_B))):
+        bits = bits_B[b]
+        for s in range(SPAN):
+            bits_S[s] |= ((bits >> s) & ONE) << b
+
+
+@kernel
+def halves(grad_B: Any) -> Any:
+    """The first half of each sample's gradients, and then the second half of each."""
+    batch = U(len(grad_B))
+    found = np.empty(batch * OUTPUTS, np.float32)
+    for b in range(batch):
+        store(found, b * HALF, load_half(grad_B[b], U(0)))
+        store(found, (batch + b) * HALF, load_half(grad_B[b], HALF))
+    return found
+
+
+@kernel
+def to_weights(bits: Any, x_B_S: Any, s: int, grad: Any, start: int, total: Any) -> Any:
+    """Add to the gradients of one input's weights what the samples of `bits` share."""
+    while bits:
+        b = lowest(bits)
+        bits &= bits - ONE
+        total = add_scaled(total, x_B_S[b * SPAN + s], load_half(grad, start + b * HALF))
+    return total
+
+
+@kernel
+def to_input(bits: Any, weights: Any, s: int, grad: Any, start: int, dx_B_S: Any) -> None:
+    """Add to one input's gradient in the samples of `bits`."""
+    while bits:
+        b = lowest(bits)
+        bits &= bits - ONE
+        dx_B_S[b * SPAN + s] += summed(times(weights, load_half(grad, start + b * HALF)))
+
+
+@kernel
+def dense_backward(x_B: Any, factor_B: Any, weight: Any, grad_B: Any, dx_B: Any, dw: Any) -> None:
+    """Gradients of the weights, and of what dropout multiplied by `factor_B` to give `x_B`.
+
+    The second is zero where `x_B` is: there, ReLU or dropout holds it back.
+    """
+    size, inputs, nothing = min(BITS, len(x_B)), U(x_B.shape[1]), np.zeros(HALF, np.float32)
+    x_B_S, dx_B_S = np.empty(size * SPAN, np.float32), np.empty(size * SPAN, np.float32)
+    bits_B, bits_S = np.empty(size, np.uint64), np.empty(SPAN, np.uint64)
+    for begin in range(0, len(x_B), BITS):
+        end = begin + BITS
+        some_x, factor, dx = x_B[begin:end], factor_B[begin:end], dx_B[begin:end]
+        batch, grad = U(len(some_x)), halves(grad_B[begin:end])
+        for first in range(U(0), inputs, SPAN):
+            near(some_x, first, x_B_S, bits_B)
+            turned(bits_B[:batch], bits_S)
+            dx_B_S[:] = ZERO
+            for half in range(U(2)):
+                start = half * batch * HALF
+                for s in range(min(SPAN, inputs - first)):
+                    bits, at = bits_S[s], (first + s) * OUTPUTS + half * HALF
+                    total = load_half(dw, at) if begin else load_half(nothing, 0)
+                    store(dw, at, to_weights(bits, x_B_S, s, grad, start, total))
+                    to_input(bits, load_half(weight, at), s, grad, start, dx_B_S)
+            for b in range(batch):
+                for s in range(U(0), min(SPAN, inputs - first), U(C)):
+                    dx_C = load_one(dx_B_S, b * SPAN + s)
+                    store(dx[b], first + s, times(dx_C, load_one(factor[b], first + s)))
