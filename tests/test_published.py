@@ -25,7 +25,7 @@ def published(request: pytest.FixtureRequest) -> pd.DataFrame:
 
 
 def test_all_strategies_have_the_same_ten_seeds(published: pd.DataFrame) -> None:
-    assert set(published["strategy"]) == {"policy", "random", *PAPER_EXPERTS}
+    assert set(published["strategy"]) - {"alil"} == {"policy", "random", *PAPER_EXPERTS}
     assert (published.groupby("strategy")["seed"].nunique() >= 10).all()
     assert set(published["labels"]) == set(range(20, 301, 10))
 
