@@ -16,6 +16,7 @@ CURVES = {
     "02_policy_training_curves": "mnist",
     "03_transfer_datasets_curves": "fmnist",
 }
+TABLES = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("figures/cpu/**/*.csv"))
 
 
 @pytest.fixture(scope="module", params=CURVES)
@@ -39,6 +40,15 @@ def test_no_sample_was_bought_twice(published: pd.DataFrame) -> None:
     for _, curve in published.groupby(["strategy", "seed"]):
         bought = " ".join(curve["chosen"]).split()
         assert len(set(bought)) == len(bought) == 280
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_says_where_it_comes_from(name: str) -> None:
+    table = pd.read_csv(ROOT / name, dtype=str, keep_default_na=False)
+    sources = table[["dataset", "seed", "profile", "params", "commit", "machine", "versions"]]
+    assert (sources != "").all(axis=None)
+    assert set(table["profile"]) == {"cpu"}
+    assert not table["commit"].str.contains("unknown").any()
 
 
 def test_policy_beats_random_on_mnist() -> None:
