@@ -15,7 +15,7 @@ help:
 	@echo "make figures     the same without the gallery; make fig03a draws one figure of the paper, by its name"
 	@echo "make gallery     one page of all executed notebooks, into runs/PROFILE/gallery"
 	@echo "make test        lint, types, unit tests, and every notebook with outputs compared"
-	@echo "make bench       speed and memory against plain references, into benchmarks/ (45 minutes; ACQ=40 for less)"
+	@echo "make bench       speed and memory against plain references, into benchmarks/ (an hour; ACQ=40 for less)"
 	@echo "make lab         open the notebooks in JupyterLab"
 	@echo "make demo        Figure 1 to play with, as a web page on this machine only (THEME=dark; BROWSER=no)"
 	@echo "make format      format code and notebooks"

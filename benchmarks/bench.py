@@ -3,7 +3,7 @@
     python benchmarks/bench.py [--acq 10] [SECTION ...]
 
 Writes benchmarks/speed.csv and benchmarks/speed.md. Sections: classifier, processes, episode,
-selection, scaling, memory, profile; all of them take 45 minutes on two cores, most of it the
+selection, scaling, memory, profile; all of them take about an hour on two cores, most of it the
 reference's episode. Nothing else should run meanwhile.
 """
 
