@@ -164,7 +164,8 @@ def test_over_six_sets_of_runs_five_strategies_are_not_told_apart() -> None:
     losses = {"mc_dropout": 0.6, "confidence": 0.45, "ensemble": 0.4, "badge": 0}
     assert matrix.loc[list(losses), "policy"].to_dict() == pytest.approx(losses)
     assert not matrix.loc["policy", list(losses)].any()
-    assert matrix.loc["mean", ["entropy", "coreset"]].min() > 2 * matrix.loc["mean", "policy"]
+    lost = matrix.T["mean"]
+    assert lost[["entropy", "coreset"]].min() > 2 * lost["policy"]
 
 
 def test_a_policy_helps_a_well_trained_classifier_and_misleads_a_badly_trained_one() -> None:
