@@ -1,5 +1,6 @@
 """The base of all notebooks' parameters: strict about names and types."""
 
+import hashlib
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -30,13 +31,24 @@ def project() -> Path:
     return next(inside, here)
 
 
+def code(library: Path = Path(__file__).parent) -> str:
+    """Ten digits that change with any edit of the library."""
+    digest = hashlib.sha256()
+    for path in sorted(library.glob("*.py")):
+        digest.update(f"{path.name}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:10]
+
+
 class Params(BaseModel):
     """Base of all notebooks' parameters."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     runs: str | None
-    """Folder of resumable runs, relative to the project; none means a new temporary one."""
+    """Folder of resumable runs, relative to the project; none means a new temporary one.
+
+    `{code}` in it stands for a digest of this library: after an edit nothing is read back.
+    """
     figures: str
     """Folder for figures and their tables, relative to the project."""
 
@@ -99,7 +111,7 @@ class Params(BaseModel):
         """Where this notebook keeps what it can resume."""
         if self.runs is None:
             return Path(tempfile.mkdtemp(prefix="ialelib-")) / name
-        return project() / self.runs / name
+        return project() / self.runs.replace("{code}", code()) / name
 
     def figures_folder(self) -> Path:
         """Where this notebook puts its figures; created if missing."""

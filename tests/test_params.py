@@ -8,6 +8,7 @@ import pytest
 from ialelib import data
 from ialelib.errors import InputError
 from ialelib.params import Overlap, PolicyTraining, ToyGaussians, TransferDatasets
+from ialelib.strict import code
 
 TOY: dict[str, Any] = {
     "runs": None,
@@ -177,6 +178,18 @@ def test_runs_go_to_a_fresh_temporary_folder_unless_named(
     one, other = (ToyGaussians.of(TOY).runs_folder("toy") for _ in range(2))
     assert one != other
     assert one.parents[1] == other.parents[1] == tmp_path
+
+
+def test_runs_named_by_the_code_start_anew_after_an_edit(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text("1")
+    before = code(tmp_path)
+    assert code(tmp_path) == before
+    (tmp_path / "one.py").write_text("2")
+    edited = code(tmp_path)
+    (tmp_path / "one.py").rename(tmp_path / "two.py")
+    assert len({before, edited, code(tmp_path), code()}) == 4
+    runs = ToyGaussians.of(TOY | {"runs": "runs/{code}"}).runs_folder("toy")
+    assert runs.parts[-3:] == ("runs", code(), "toy")
 
 
 def test_named_runs_lie_in_the_project_wherever_one_stands(
