@@ -11,7 +11,8 @@ class Adam:
     """Adam (Kingma & Ba 2015) with its usual constants, one kernel for all parameters.
 
     The same numbers as `torch.optim.Adam(fused=True)`, which at its first step imports torch's
-    compiler: seconds and 150 MB in every process.
+    compiler: seconds and 150 MB in every process. It keeps views of the parameters' memory, which
+    must not be exchanged afterwards (`Classifier.lay_out`).
     """
 
     def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:

@@ -91,7 +91,10 @@ class Classifier(nn.Module):
         raise NotImplementedError
 
     def lay_out(self, by_input: bool) -> None:
-        """Keep dense weights in memory by input, as some kernels read them, or by output."""
+        """Keep dense weights in memory by input, as some kernels read them, or by output.
+
+        This exchanges the weights' memory: before an optimiser takes them, or after it is done.
+        """
 
     @override
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -232,6 +235,8 @@ class Architecture:
             raise unknown("classifier", self.name, CLASSIFIERS)
         if self.name in CONVOLUTIONAL and len(self.shape) < 2:
             raise InputError(f"classifier {self.name!r} needs images, not inputs of {self.shape}")
+        if self.name == "cnn" and min(self.shape[:2]) < 6:
+            raise InputError(f"classifier 'cnn' needs images of 6x6 or more, not {self.shape}")
 
 
 def build(architecture: Architecture, seed: int) -> Classifier:

@@ -191,3 +191,10 @@ def test_unknown_classifier_gives_the_nearest_name() -> None:
 def test_convolutions_on_points_are_refused(name: str) -> None:
     with pytest.raises(InputError, match=f"classifier '{name}' needs images"):
         Architecture(name, 2, (2,))
+
+
+@pytest.mark.parametrize("shape", [(5, 28), (28, 5), (5, 5, 3)])
+def test_images_too_small_for_the_cnn_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="'cnn' needs images of 6x6 or more"):
+        Architecture("cnn", 10, shape)
+    assert Architecture("cnn", 10, (6, 6)).shape == (6, 6)
