@@ -3,8 +3,8 @@
 Of a convolution's outputs under 2x2 max pooling one in four has a gradient, and after ReLU and
 dropout about a third of those; a third of the dense layer's inputs are not zero. The kernels visit
 these alone, give the pooling's outputs by fewer products, and take one sample after the other
-through both convolutions while its numbers are in the processor's cache: from numbers that are
-numbers they compute what torch's operators compute, up to rounding.
+through both convolutions while its numbers are in the processor's cache: from finite numbers they
+compute what torch's operators compute, up to rounding.
 """
 
 from typing import Any
@@ -179,8 +179,8 @@ def _as_parameters(first: Tensor, bias: Tensor, second: Tensor, bias_second: Ten
 def usable(images: Tensor, first: nn.Conv2d, second: nn.Conv2d, dense: nn.Linear) -> bool:
     """Whether the kernels can do it; else torch's operators do, or say what is wrong.
 
-    They take float32 numbers on the CPU, images without a gradient of the size and channels that
-    the layers are for, and work outside of the transforms of `torch.func`.
+    They take float32 numbers on the CPU, at least one image, without a gradient, of the size and
+    channels that the layers are for, and work outside of the transforms of `torch.func`.
     """
     layers = (*first.parameters(), *second.parameters(), *dense.parameters())
     known = all(x.dtype == torch.float32 and x.device.type == "cpu" for x in (images, *layers))
@@ -189,7 +189,9 @@ def usable(images: Tensor, first: nn.Conv2d, second: nn.Conv2d, dense: nn.Linear
 
 
 def _fitting(images: Tensor, first: nn.Conv2d, dense: nn.Linear) -> bool:
-    if images.ndim != 4 or images.shape[1] != first.in_channels or min(images.shape[2:]) <= SIDE:
+    if images.ndim != 4 or images.shape[1] != first.in_channels or len(images) == 0:
+        return False
+    if min(images.shape[2:]) < SIDE + 2:  # not one window
         return False
     windows = (images.shape[2] - SIDE) // 2 * ((images.shape[3] - SIDE) // 2)
     return (dense.in_features, dense.out_features) == (windows * C, int(dense_kernels.OUTPUTS))

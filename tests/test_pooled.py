@@ -223,6 +223,15 @@ def test_what_does_not_fit_gets_the_error_of_torch() -> None:
         cnn((7, 7)).embed(torch.zeros(1, 1, 5, 7))
 
 
+def test_an_empty_batch_has_gradients_of_zero() -> None:
+    model = cnn()
+    model.drop_maps.p = 0.0
+    model.embed(images((28, 28), batch=0)).sum().backward()
+    gradient = model.dense.weight.grad
+    assert gradient is not None
+    assert int(gradient.count_nonzero()) == 0
+
+
 def test_parameters_with_gaps_in_memory() -> None:
     model = cnn()
     model.conv1.bias = nn.Parameter(torch.linspace(-1, 1, 64)[::2])
@@ -241,12 +250,15 @@ def test_a_stack_uses_the_operators_of_torch() -> None:
     torch.testing.assert_close(stacked[1], models[1].embed(inputs), rtol=1e-4, atol=1e-5)
 
 
-def test_kernels_name_the_vectors_that_they_were_compiled_with() -> None:
+@pytest.mark.parametrize(
+    ("user", "used"),
+    [("kernels", "vectors"), ("dense_kernels", "kernels"), ("dense_kernels", "vectors")],
+)
+def test_kernels_name_the_files_that_they_were_compiled_with(user: str, used: str) -> None:
     # Numba looks at the file of a kernel alone: this line makes it change with the other.
-    checksum = sha256((ROOT / "ialelib/vectors.py").read_bytes()).hexdigest()[:16]
-    for name in ("kernels", "dense_kernels"):
-        text = (ROOT / f"ialelib/{name}.py").read_text()
-        assert f"\n# vectors.py {checksum}\n" in text, f"write it into ialelib/{name}.py"
+    checksum = sha256((ROOT / f"ialelib/{used}.py").read_bytes()).hexdigest()[:16]
+    text = (ROOT / f"ialelib/{user}.py").read_text()
+    assert f"\n# {used}.py {checksum}\n" in text, f"write it into ialelib/{user}.py"
 
 
 SCRIPT = """
