@@ -14,7 +14,7 @@ from ialelib.kernels import ZERO, C, U, kernel, load_one
 from ialelib.vectors import add_scaled, loader, lowest, nonzero, store, summed, times
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# kernels.py 51e99ecd8529111e
+# kernels.py 0b61696cc97210d2
 # vectors.py 54a074f3373ef336
 
 OUTPUTS, HALF = U(128), U(64)

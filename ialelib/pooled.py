@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from typing_extensions import override
 
-from ialelib import dense_kernels, kernels
+from ialelib import backward_kernels, dense_kernels, kernels
 from ialelib.kernels import SIDE, C
 from ialelib.models import Dropout
 
@@ -81,7 +81,7 @@ def _convolutions_backward(
     shapes = (SIDE, SIDE, channels, C), (C,), weight_C_2_2_C.shape, (C,)
     found = tuple(torch.zeros(shape) for shape in shapes)
     samples = (grad_B_PC, which, maps_B_H_W_C, images)
-    kernels.backward(
+    backward_kernels.backward(
         *(tensor.flatten(1).numpy() for tensor in samples),
         *_flat(weight_C_2_2_C),
         (channels, width),

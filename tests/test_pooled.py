@@ -252,7 +252,13 @@ def test_a_stack_uses_the_operators_of_torch() -> None:
 
 @pytest.mark.parametrize(
     ("user", "used"),
-    [("kernels", "vectors"), ("dense_kernels", "kernels"), ("dense_kernels", "vectors")],
+    [
+        ("kernels", "vectors"),
+        ("backward_kernels", "kernels"),
+        ("backward_kernels", "vectors"),
+        ("dense_kernels", "kernels"),
+        ("dense_kernels", "vectors"),
+    ],
 )
 def test_kernels_name_the_files_that_they_were_compiled_with(user: str, used: str) -> None:
     # Numba looks at the file of a kernel alone: this line makes it change with the other.
@@ -268,8 +274,8 @@ model, inputs = build(Architecture("cnn", 10, (28, 28)), 0), torch.zeros(2, 1, 2
 model.eval()(inputs)
 assert "numba" not in sys.modules, "prediction needs no compiler"
 model.train()(inputs)[0].sum().backward()
-from ialelib import dense_kernels, kernels
-used = kernels.forward, kernels.backward, dense_kernels.dense, dense_kernels.dense_backward
+from ialelib import backward_kernels, dense_kernels, kernels
+used = kernels.forward, backward_kernels.backward, dense_kernels.dense, dense_kernels.dense_backward
 print(*(sum(f.stats.cache_hits.values()) for f in used))
 """
 
