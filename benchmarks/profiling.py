@@ -3,14 +3,11 @@
 import cProfile
 import pstats
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
-from typing_extensions import override
 
 from ialelib.cpu import one_thread
 from ialelib.data import DataSet
@@ -19,59 +16,39 @@ from ialelib.models import build, to_float
 from ialelib.recipes import Job, has_bfloat16
 from ialelib.training import fit
 
-# Substrings of torch's operator names, the first that fits.
+# Parts of the names of functions, with their file if they have one; the first that fits.
 KINDS = {
-    "convolutions, backward, with pooling and ReLU": ("ialelib.convolutions_backward",),
-    "convolutions, pooling and ReLU, forward": ("ialelib.convolutions", "ialelib.pool"),
-    "dense layers": ("ialelib.dense", "mm"),
-    "convolutions, backward": ("convolution_backward",),
-    "convolutions, forward": ("convolution",),
-    "dropout masks and their use": ("random_", "bitwise", "mul"),
-    "max pooling": ("max_pool",),
-    "ReLU": ("threshold", "clamp_min", "relu"),
-    "Adam": ("adam",),
-    "copies, casts and batch gathering": ("copy", "index", "fill", "div_", "sub_", "cat"),
+    "convolutions, backward, with pooling and ReLU": ("backward_kernels.py backward",),
+    "convolutions, pooling, ReLU and dropout, forward": (
+        "forward_kernels.py",
+        "conv2d",
+        "max_pool2d",
+    ),
+    "dense layer, backward, with its weights' Adam": ("dense_kernels.py dense_backward",),
+    "dense layer, forward": ("dense_kernels.py dense", "linear"),
+    "last layer and loss": ("head_kernels.py head", "cross_entropy"),
+    "other gradients": ("run_backward",),
+    "Adam of the other weights": ("head_kernels.py adam", "adam"),
+    "random bits for dropout": ("random_", "bitwise"),
+    "images from bytes": ("kernels.py look_up", "div_", "sub_"),
 }
-OTHER = "other operators"
-
-
-class Timer(TorchDispatchMode):
-    """Seconds inside each of torch's operators, by kind.
-
-    It keeps a number a kind and nothing else: torch's own profiler keeps every event, which
-    takes the memory that training would use again, and doubles its time.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.spent: dict[str, float] = {}
-
-    @override
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
-    ) -> Any:
-        started = time.perf_counter()
-        result = func(*args, **(kwargs or {}))
-        took = time.perf_counter() - started
-        kind = next((k for k, names in KINDS.items() if any(n in str(func) for n in names)), OTHER)
-        self.spent[kind] = self.spent.get(kind, 0.0) + took
-        return result
+OTHER = "everything else"
 
 
 def operations(job: Job) -> pd.DataFrame:
-    """Share of each kind of operation in training one classifier, on one thread.
-
-    The last row is what an untimed run takes beyond them: Python, autograd, dispatch.
-    """
+    """Share of each kind of work in training one classifier, on one thread."""
     fit(job)
-    with Timer() as timer:
-        fit(job)
-    started = time.perf_counter()
-    fit(job)
-    total = time.perf_counter() - started
-    spent = timer.spent | {"between operators": total - sum(timer.spent.values())}
+    profiler = cProfile.Profile()
+    profiler.runcall(fit, job)
+    spent: dict[str, float] = {}
+    stats: Any = pstats.Stats(profiler)
+    for (file, _, function), (_, _, own, _, _) in stats.stats.items():
+        name = f"{file.rsplit('/', 1)[-1]} {function}"
+        kind = next((k for k, parts in KINDS.items() if any(p in name for p in parts)), OTHER)
+        spent[kind] = spent.get(kind, 0.0) + own
     table = pd.DataFrame({"part": list(spent), "seconds": list(spent.values())})
-    return table.assign(share=table["seconds"] / total).sort_values("seconds", ascending=False)
+    share = table["seconds"] / stats.total_tt
+    return table.assign(share=share).sort_values("seconds", ascending=False)
 
 
 def stages(data: DataSet, imitation: Imitation) -> pd.DataFrame:
@@ -134,7 +111,7 @@ def _product(dtype: torch.dtype, size: int = 2048, repeats: int = 8) -> float:
 def _flops(job: Job) -> float:
     """Floating-point operations of one average training step, forward and backward.
 
-    As torch's operators would do them: those that `ialelib.pooled` leaves out count as done.
+    As torch's operators would do them: those that our kernels leave out count as done.
     """
     samples, batch = len(job.labels), job.recipe.batch_size
     model = build(job.architecture, 0).train().to("meta")

@@ -12,7 +12,7 @@ class Adam:
 
     The same numbers as `torch.optim.Adam(fused=True)`, which at its first step imports torch's
     compiler: seconds and 150 MB in every process. It keeps views of the parameters' memory, which
-    must not be exchanged afterwards (`Classifier.lay_out`).
+    must not be exchanged afterwards.
     """
 
     def __init__(self, parameters: Iterable[Tensor], lr: float) -> None:

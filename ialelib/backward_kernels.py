@@ -1,7 +1,7 @@
 """Numba's kernels for the gradients of the CNN's convolutions, one sample after the other.
 
 Layouts are those of `ialelib.kernels`. Of the pooling's windows only those with a gradient that is
-not zero are visited. Nothing checks bounds: `ialelib.pooled` does, once a batch.
+not zero are visited.
 """
 
 from typing import Any
@@ -16,43 +16,91 @@ from ialelib.kernels import (
     ZERO,
     C,
     U,
+    coloured,
     corners,
     kernel,
+    load_half,
     load_one,
     load_two,
+    pixel_lists,
+    reached,
+    seeing,
 )
 from ialelib.vectors import add_scaled, rectified, store
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# kernels.py 0b61696cc97210d2
-# vectors.py 54a074f3373ef336
+# kernels.py ef41c57ca59eab85
+# vectors.py dd4ccbb4025ff983
 
 ONE = np.float32(1)
 
 
 @kernel
-def gather(grad: Any, which: Any, corner_P: Any, stride: int, lists: Any) -> None:
-    """List one sample's gradients that are not zero, channel by channel.
+def gather(grad: Any, which: Any, spans: Any, corner_P: Any, stride: int, lists: Any) -> None:
+    """List one sample's gradients that are not zero, channel by channel, of windows in `spans`.
 
     `lists`: where each begins among the maps, the gradients, and where each channel's start.
     """
     at, value, start = lists
-    n, windows = U(0), U(len(corner_P))
+    n, across = U(0), U(len(corner_P) // len(spans))
     for c in range(U(C)):
         start[c] = n
-        for p in range(windows):
-            q, gradient = U(which[p * U(C) + c]), grad[p * U(C) + c]
-            at[n] = corner_P[p] + (q >> U(1)) * U(stride) + (q & U(1)) * U(C)
-            value[n] = gradient
-            n += U((gradient != ZERO) & (q != U(NONE)))
+        for row in range(U(len(spans))):
+            begin, end = U(spans[row, 0]), U(spans[row, 1])
+            for p in range(row * across + begin, row * across + end):
+                q, gradient = U(which[p * U(C) + c]), grad[p * U(C) + c]
+                at[n] = corner_P[p] + (q >> U(1)) * U(stride) + (q & U(1)) * U(C)
+                value[n] = gradient
+                n += U((gradient != ZERO) & (q != U(NONE)))
     start[C] = n
 
 
 @kernel
+def gather_empty(grad: Any, which: Any, spans: Any, across: int, total_C: Any) -> int:
+    """Add up one sample's gradients of windows that see the background alone; name one such.
+
+    They see the same, so that the sum of their gradients has the effect of all of these.
+    """
+    found = -1
+    for row in range(len(spans)):
+        for j in range(across):
+            if j < spans[row, 0] or j >= spans[row, 1]:
+                found = row * across + j
+                p = U(found)
+                for c in range(U(C)):
+                    some = which[p * U(C) + c] != NONE
+                    total_C[c] += grad[p * U(C) + c] if some else ZERO
+    return found
+
+
+@kernel
+def from_empty(
+    total_C: Any, map_C: Any, weight: Any, dbias: Any, dsecond: Any, dbias_second: Any
+) -> None:
+    """Add what the windows that see the background alone share.
+
+    `total_C`: sum of their gradients, `map_C`: what the first convolution has there.
+    """
+    values = load_one(map_C, 0)
+    for c in range(U(C)):
+        dbias_second[c] += total_C[c]
+        for at in range(c * KERNEL, (c + U(1)) * KERNEL, U(C)):
+            store(dsecond, at, add_scaled(load_one(dsecond, at), total_C[c], values))
+            gradient = rectified(values, load_one(weight, at))
+            store(dbias, 0, add_scaled(load_one(dbias, 0), total_C[c], gradient))
+
+
+@kernel
+def clear(dmaps: Any, stride: int, reach: Any) -> None:
+    """Zeros where the gradient of one sample's maps is to be added up."""
+    for i in range(len(reach)):
+        dmaps[i * stride + reach[i, 0] * C : i * stride + reach[i, 1] * C] = ZERO
+
+
+@kernel
 def to_maps(dmaps: Any, weight: Any, stride: int, lists: Any) -> None:
-    """Gradient of one sample's maps after their ReLU."""
+    """Add to the gradient of one sample's maps after their ReLU."""
     at, value, start = lists
-    dmaps[:] = ZERO
     for row in range(U(2)):
         for c in range(U(C)):
             weight_2C = load_two(weight, c * KERNEL + row * PAIR)
@@ -80,28 +128,48 @@ def to_weights(dweight: Any, dbias_C: Any, maps: Any, stride: int, lists: Any) -
 
 @kernel
 def to_first(
-    dweight: Any, dbias_C: Any, dmaps: Any, maps: Any, image: Any, channels: int, width: int
+    dweight: Any, dbias_C: Any, dmaps: Any, maps: Any, pixels: Any, reach: Any, channels: int
 ) -> None:
-    """The maps' gradient before their ReLU, in place; add its share to the first convolution's."""
-    taps, step, across = U(SIDE * channels), U(channels), U(width)
-    for i in range(len(maps) // (width * C)):
-        left, total = U(i * width * C), load_one(dbias_C, 0)
-        for j in range(left, left + across * U(C), U(C)):
-            gradient = rectified(load_one(maps, j), load_one(dmaps, j))
-            store(dmaps, j, gradient)
+    """From the maps' gradient, after their ReLU, what is added to the first convolution's.
+
+    To that of the weights, for the pixels' difference from the background alone. Positions outside
+    of `reach` have no gradient, and those outside in one row where pixels reach are so in all.
+    """
+    step, across = U(channels), U(len(maps) // len(reach))
+    row_gradient = np.zeros(across + U(2 * (SIDE - 1) * C), np.float32)
+    for i in range(U(len(reach))):
+        total, left = load_one(dbias_C, 0), i * across
+        for j in range(U(reach[i, 0] * C), U(reach[i, 1] * C), U(C)):
+            gradient = rectified(load_one(maps, left + j), load_one(dmaps, left + j))
+            store(row_gradient, j + U((SIDE - 1) * C), gradient)
             total = add_scaled(total, ONE, gradient)
         store(dbias_C, 0, total)
-        for r in range(U(SIDE)):
-            row = (U(i) + r) * U((width + SIDE - 1) * channels)
-            for t in range(U(0), taps, U(2)):
-                at = (r * taps + t) * U(C)
-                one, two = load_one(dweight, at), load_one(dweight, at + U(C))
-                for j in range(across):
-                    gradient, pixel = load_one(dmaps, left + j * U(C)), row + j * step + t
-                    one = add_scaled(one, image[pixel], gradient)
-                    two = add_scaled(two, image[pixel + U(1)], gradient)
-                store(dweight, at, one)
-                store(dweight, at + U(C), two)
+        for r in range(U(SIDE) if reach[i, 0] < reach[i, 1] else U(0)):
+            for channel in range(step):
+                at = (r * U(SIDE) * step + channel) * U(C)
+                to_taps(dweight, at, step * U(C), row_gradient, pixels, (i + r) * step + channel)
+
+
+@kernel
+def to_taps(dweight: Any, first: int, step: int, gradient: Any, pixels: Any, row: int) -> None:
+    """Add to the gradients of a row of four taps what one row of pixels gives."""
+    at, value, start = pixels
+    begin, end = start[row], start[row + U(1)]
+    if begin < end:
+        for half in range(U(0), U(C), U(C // 2)):
+            i = first + half
+            s, t = load_half(dweight, i), load_half(dweight, i + step)
+            u, v = load_half(dweight, i + step + step), load_half(dweight, i + step + step + step)
+            for k in range(begin, end):
+                j, pixel = U(at[k]) * U(C) + half, value[k]
+                s = add_scaled(s, pixel, load_half(gradient, j + U(3 * C)))
+                t = add_scaled(t, pixel, load_half(gradient, j + U(2 * C)))
+                u = add_scaled(u, pixel, load_half(gradient, j + U(C)))
+                v = add_scaled(v, pixel, load_half(gradient, j))
+            store(dweight, i, s)
+            store(dweight, i + step, t)
+            store(dweight, i + step + step, u)
+            store(dweight, i + step + step + step, v)
 
 
 @kernel
@@ -110,17 +178,31 @@ def backward(
 ) -> None:
     """Add to `found`, the gradients of both convolutions' weights and biases.
 
-    `sizes`: channels of the images, width of the maps.
+    `sizes`: channels of the images, width of the maps, background.
     """
-    channels, width = sizes
+    channels, width, background = sizes
     dfirst, dbias, dsecond, dbias_second = found
     stride, size = width * C, grad_B.shape[1]
-    corner_P = corners(width, size // C)
+    corner_P, height = corners(width, size // C), maps_B.shape[1] // (width * C)
     at, value = np.empty(size, np.uint32), np.empty(size, np.float32)
     lists = at, value, np.empty(C + 1, np.uint64)
+    pixels = pixel_lists(image_B.shape[1], (height + SIDE - 1) * channels)
     dmaps = np.empty(maps_B.shape[1], np.float32)
+    across = (width - 1) // 2
+    spans, reach = np.empty((size // C // across, 2), np.int64), np.empty((height, 2), np.int64)
+    empty_C, map_C = np.zeros(C, np.float32), np.zeros(C, np.float32)
     for b in range(len(maps_B)):
-        gather(grad_B[b], which_B[b], corner_P, stride, lists)
+        coloured(image_B[b], channels, width, background, pixels)
+        seeing(pixels, channels, across, SIDE + 2, 2, spans)
+        gather(grad_B[b], which_B[b], spans, corner_P, stride, lists)
+        one = gather_empty(grad_B[b], which_B[b], spans, across, empty_C)
+        if one >= 0:
+            store(map_C, 0, load_one(maps_B[b], corner_P[one]))
+        reached(spans, reach)
+        clear(dmaps, stride, reach)
         to_maps(dmaps, weight, stride, lists)
         to_weights(dsecond, dbias_second, maps_B[b], stride, lists)
-        to_first(dfirst, dbias, dmaps, maps_B[b], image_B[b], channels, width)
+        to_first(dfirst, dbias, dmaps, maps_B[b], pixels, reach, channels)
+    from_empty(empty_C, map_C, weight, dbias, dsecond, dbias_second)
+    for i in range(0, len(dfirst), C):
+        store(dfirst, i, add_scaled(load_one(dfirst, i), background, load_one(dbias, 0)))

@@ -2,24 +2,25 @@
 
 Inputs are zero after ReLU and dropout where these say so, and the kernels visit the others alone.
 Sixty-four inputs at a time, those of two windows, stay in the processor's cache for all samples,
-and half of the outputs in registers. Weights are flat, by input and output. Nothing checks bounds:
-`ialelib.pooled` does, once a batch.
+and half of the outputs in registers. Weights are flat, by input and output.
 """
 
 from typing import Any
 
 import numpy as np
 
+from ialelib.head_kernels import adam
 from ialelib.kernels import ZERO, C, U, kernel, load_one
-from ialelib.vectors import add_scaled, loader, lowest, nonzero, store, summed, times
+from ialelib.vectors import add_scaled, dot, loader, lowest, nonzero, store
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# kernels.py 0b61696cc97210d2
-# vectors.py 54a074f3373ef336
+# kernels.py ef41c57ca59eab85
+# head_kernels.py f5c1a25a979bede5
+# vectors.py dd4ccbb4025ff983
 
 OUTPUTS, HALF = U(128), U(64)
 SPAN = U(2 * C)  # inputs at a time
-BITS = 64  # samples at a time, a bit for each
+BITS = U(64)  # samples at a time, a bit for each
 ONE = U(1)
 
 load_half = loader(64)
@@ -75,12 +76,15 @@ def turned(bits_B: Any, bits_S: Any) -> None:
 
 @kernel
 def halves(grad_B: Any) -> Any:
-    """The first half of each sample's gradients, and then the second half of each."""
+    """Of up to BITS samples at a time the first half of each one's gradients, then the second."""
     batch = U(len(grad_B))
     found = np.empty(batch * OUTPUTS, np.float32)
-    for b in range(batch):
-        store(found, b * HALF, load_half(grad_B[b], U(0)))
-        store(found, (batch + b) * HALF, load_half(grad_B[b], HALF))
+    for begin in range(U(0), batch, BITS):
+        size = min(BITS, batch - begin)
+        for b in range(size):
+            at = begin * OUTPUTS + b * HALF
+            store(found, at, load_half(grad_B[begin + b], U(0)))
+            store(found, at + size * HALF, load_half(grad_B[begin + b], HALF))
     return found
 
 
@@ -100,34 +104,40 @@ def to_input(bits: Any, weights: Any, s: int, grad: Any, start: int, dx_B_S: Any
     while bits:
         b = lowest(bits)
         bits &= bits - ONE
-        dx_B_S[b * SPAN + s] += summed(times(weights, load_half(grad, start + b * HALF)))
+        dx_B_S[b * SPAN + s] += dot(weights, load_half(grad, start + b * HALF))
 
 
 @kernel
-def dense_backward(x_B: Any, factor_B: Any, weight: Any, grad_B: Any, dx_B: Any, dw: Any) -> None:
-    """Gradients of the weights, and of what dropout multiplied by `factor_B` to give `x_B`.
+def dense_backward(x_B: Any, growth: Any, grad_B: Any, dx_B: Any, state: Any, rates: Any) -> None:
+    """A step of Adam for the weights, and the gradient of the inputs before dropout.
 
-    The second is zero where `x_B` is: there, ReLU or dropout holds it back.
+    The second is zero where `x_B` is: there, ReLU or dropout holds it back; dropout multiplied
+    the others by `growth`. `state`, `rates`: see `adam`.
     """
-    size, inputs, nothing = min(BITS, len(x_B)), U(x_B.shape[1]), np.zeros(HALF, np.float32)
+    batch, inputs, grad, weight = U(len(x_B)), U(x_B.shape[1]), halves(grad_B), state[0]
+    size, dw = min(BITS, batch), np.empty(SPAN * OUTPUTS, np.float32)
+    nothing_C = load_one(np.zeros(C, np.float32), 0)
     x_B_S, dx_B_S = np.empty(size * SPAN, np.float32), np.empty(size * SPAN, np.float32)
     bits_B, bits_S = np.empty(size, np.uint64), np.empty(SPAN, np.uint64)
-    for begin in range(0, len(x_B), BITS):
-        end = begin + BITS
-        some_x, factor, dx = x_B[begin:end], factor_B[begin:end], dx_B[begin:end]
-        batch, grad = U(len(some_x)), halves(grad_B[begin:end])
-        for first in range(U(0), inputs, SPAN):
+    for first in range(U(0), inputs, SPAN):
+        count = min(SPAN, inputs - first)
+        dw[:] = ZERO
+        for begin in range(U(0), batch, BITS):
+            some_x, dx = x_B[begin : begin + BITS], dx_B[begin : begin + BITS]
+            some = U(len(some_x))
             near(some_x, first, x_B_S, bits_B)
-            turned(bits_B[:batch], bits_S)
+            turned(bits_B[:some], bits_S)
             dx_B_S[:] = ZERO
             for half in range(U(2)):
-                start = half * batch * HALF
-                for s in range(min(SPAN, inputs - first)):
-                    bits, at = bits_S[s], (first + s) * OUTPUTS + half * HALF
-                    total = load_half(dw, at) if begin else load_half(nothing, 0)
+                start = begin * OUTPUTS + half * some * HALF
+                for s in range(count):
+                    bits, at = bits_S[s], s * OUTPUTS + half * HALF
+                    total = load_half(dw, at)
                     store(dw, at, to_weights(bits, x_B_S, s, grad, start, total))
-                    to_input(bits, load_half(weight, at), s, grad, start, dx_B_S)
-            for b in range(batch):
-                for s in range(U(0), min(SPAN, inputs - first), U(C)):
+                    values = load_half(weight, first * OUTPUTS + at)
+                    to_input(bits, values, s, grad, start, dx_B_S)
+            for b in range(some):
+                for s in range(U(0), count, U(C)):
                     dx_C = load_one(dx_B_S, b * SPAN + s)
-                    store(dx[b], first + s, times(dx_C, load_one(factor[b], first + s)))
+                    store(dx[b], first + s, add_scaled(nothing_C, growth, dx_C))
+        adam(state, dw, first * OUTPUTS, count * OUTPUTS, rates)

@@ -31,15 +31,19 @@ class Dropout(nn.Dropout):
         self.features = features
         self.given: Tensor | None = None
 
-    def mask(
-        self, batch: int, dtype: torch.dtype, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """batch x features numbers: 0 with probability p (to 2^-15), else 1 / (1 - p)."""
+    def lanes(self, batch: int, generator: torch.Generator | None = None) -> Tensor:
+        """batch x features times 16 random bits, int16."""
         size = batch * self.features
         device = generator.device if generator else "cpu"
         words = torch.empty(-(-size // 4), dtype=torch.int64, device=device)
         words.random_(-(2**63), None, generator=generator)
-        lanes = words.view(torch.int16)[:size].view(batch, self.features)
+        return words.view(torch.int16)[:size].view(batch, self.features)
+
+    def mask(
+        self, batch: int, dtype: torch.dtype, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """batch x features numbers: 0 with probability p (to 2^-15), else 1 / (1 - p)."""
+        lanes = self.lanes(batch, generator)
         # 15 random bits, less the threshold: the sign says whether to drop.
         lanes = lanes.bitwise_right_shift_(1).sub_(round((self.p - 0.5) * 2**15))
         keep = lanes.bitwise_right_shift_(15).bitwise_not_()
@@ -89,12 +93,6 @@ class Classifier(nn.Module):
     def embed(self, inputs: Tensor) -> Tensor:
         """Embedding M_e(x), N x D (Sec. 3.2)."""
         raise NotImplementedError
-
-    def lay_out(self, by_input: bool) -> None:
-        """Keep dense weights in memory by input, as some kernels read them, or by output.
-
-        This exchanges the weights' memory: before an optimiser takes them, or after it is done.
-        """
 
     @override
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -148,24 +146,19 @@ class CNN(Classifier):
 
     @override
     def embed(self, inputs: Tensor) -> Tensor:
-        return F.relu(self._hidden(inputs))
+        return F.relu(self.dense(self.drop_maps(self._features(inputs))))
 
-    @override
-    def lay_out(self, by_input: bool) -> None:
-        weights = self.dense.weight.data
-        self.dense.weight.data = weights.t().contiguous().t() if by_input else weights.contiguous()
-
-    def _hidden(self, inputs: Tensor) -> Tensor:
-        if self.training and torch.is_grad_enabled() and inputs.device.type == "cpu":
+    def _features(self, inputs: Tensor) -> Tensor:
+        if self.training and torch.is_grad_enabled() and torch.is_autocast_enabled("cpu"):
             # The compiler behind it takes memory and a second, which only training needs.
-            from ialelib.pooled import hidden, usable
+            from ialelib.pooled import features, usable
 
-            if usable(inputs, self.conv1, self.conv2, self.dense):
-                return hidden(inputs, self.drop_maps, self.conv1, self.conv2, self.dense)
+            if usable(inputs, self.conv1, self.conv2):
+                return features(inputs, self.conv1, self.conv2)
         # ReLU commutes with max pooling and is four times cheaper after it.
         maps = F.relu(F.max_pool2d(self.conv2(F.relu(self.conv1(inputs))), 2))
         # Maps are channels-last in memory, so this order of flattening copies nothing.
-        return self.dense(self.drop_maps(maps.permute(0, 2, 3, 1).flatten(1)))
+        return maps.permute(0, 2, 3, 1).flatten(1)
 
 
 class ResNet18(Classifier):

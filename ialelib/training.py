@@ -14,7 +14,7 @@ from ialelib import stack
 from ialelib.adam import Adam
 from ialelib.cpu import keep_memory, one_thread
 from ialelib.errors import InputError
-from ialelib.models import Classifier, build, given_masks, to_float
+from ialelib.models import CNN, Classifier, build, given_masks, to_float
 from ialelib.recipes import RECIPES, Job, Recipe, autocast, batches, number_type, recipe
 from ialelib.workers import end_with_parent
 
@@ -45,22 +45,45 @@ def fit(job: Job) -> Classifier:
     """
     keep_memory()
     model = job.fresh().to(memory_format=torch.channels_last)
+    with one_thread():
+        if isinstance(model, CNN) and _has_kernels(job):
+            _fit_by_kernels(model, job)
+        else:
+            _fit_by_operators(model, job)
+    return model.eval()
+
+
+def _has_kernels(job: Job) -> bool:
+    fitting = job.inputs.dtype == np.uint8 and job.inputs.shape[1:] == job.architecture.shape
+    return fitting and number_type(job.recipe) == torch.float32
+
+
+def _fit_by_kernels(model: CNN, job: Job) -> None:
+    # The compiler behind it takes memory and a second, which only this needs.
+    from ialelib.cnn_steps import Steps
+
+    recipe, count = job.recipe, job.recipe.length(len(job.labels))
+    order, noise = job.generators(torch.device("cpu"))
+    steps = Steps(model, job.inputs, job.labels, recipe.batch_size, recipe.lr)
+    for step, batch in enumerate(batches(len(job.labels), recipe.batch_size, count, order)):
+        lanes = [drop.lanes(len(batch), noise) for drop in (model.drop, model.drop_maps)]
+        steps.step(batch, lanes, recipe.rate(step, count))
+    steps.finish()
+
+
+def _fit_by_operators(model: Classifier, job: Job) -> None:
     inputs, labels = torch.tensor(job.inputs), torch.tensor(job.labels)
     recipe, steps = job.recipe, job.recipe.length(len(labels))
     drops, dtype, low = model.drops, number_type(recipe), autocast(recipe)
-    model.lay_out(by_input=dtype == torch.float32)
     optimiser = Adam(model.parameters(), recipe.lr)
     order, noise = job.generators(torch.device("cpu"))
-    with one_thread():
-        for step, batch in enumerate(batches(len(labels), recipe.batch_size, steps, order)):
-            masks = [drop.mask(len(batch), dtype, noise) for drop in drops]
-            with low, given_masks(drops, masks):
-                logits_B_C, _ = model(to_float(inputs[batch]))
-            loss = F.cross_entropy(logits_B_C.float(), labels[batch])
-            loss.backward()
-            optimiser.step(recipe.rate(step, steps))
-    model.lay_out(by_input=False)
-    return model.eval()
+    for step, batch in enumerate(batches(len(labels), recipe.batch_size, steps, order)):
+        masks = [drop.mask(len(batch), dtype, noise) for drop in drops]
+        with low, given_masks(drops, masks):
+            logits_B_C, _ = model(to_float(inputs[batch]))
+        loss = F.cross_entropy(logits_B_C.float(), labels[batch])
+        loss.backward()
+        optimiser.step(recipe.rate(step, steps))
 
 
 def fit_many(jobs: Sequence[Job], processes: int = 1) -> list[Classifier]:

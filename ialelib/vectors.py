@@ -4,7 +4,7 @@ Numba adds to arrays number by number, and leaves it to LLVM to find vectors; be
 might overlap it finds few. These functions load, add and store vectors, which stay in registers.
 
 Numba's cache of compiled code follows the file of a kernel, not this one: so those files name this
-one's checksum, which tests/test_pooled.py compares.
+one's checksum, which tests/test_cnn_steps.py compares.
 """
 
 from typing import Any
@@ -18,6 +18,7 @@ intrinsic: Any = extending.intrinsic
 FUSED = ("contract",)  # a product and a sum may be rounded once
 ANY_ORDER = ("reassoc",)
 INT = ir.IntType(32)
+PIECE = 8  # numbers in one of the processor's registers
 
 
 class Vector(types.Type):
@@ -100,27 +101,25 @@ def less(typing: Any, one: Any, two: Any) -> Any:
 
 
 @intrinsic
-def times(typing: Any, one: Any, two: Any) -> Any:
-    """`one * two`, number by number."""
+def dot(typing: Any, one: Any, two: Any) -> Any:
+    """Sum of the products of two vectors' numbers."""
 
     def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        return builder.fmul(*given)
-
-    return one(one, one), generate
-
-
-@intrinsic
-def summed(typing: Any, vector: Any) -> Any:
-    """Sum of a vector's numbers."""
-
-    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        name = f"llvm.vector.reduce.fadd.v{vector.size}f32"
-        kind = ir.FunctionType(ir.FloatType(), [ir.FloatType(), vector.llvm])
+        pieces = [
+            [_piece(builder, whole, at) for at in range(0, one.size, PIECE)] for whole in given
+        ]
+        totals = [builder.fmul(*pair) for pair in zip(*(some[:2] for some in pieces), strict=True)]
+        for i, pair in enumerate(zip(*(some[2:] for some in pieces), strict=True)):
+            product = builder.fmul(*pair, flags=FUSED)
+            totals[i % 2] = builder.fadd(totals[i % 2], product, flags=FUSED)
+        total = builder.fadd(*totals)
+        name = f"llvm.vector.reduce.fadd.v{PIECE}f32"
+        kind = ir.FunctionType(ir.FloatType(), [ir.FloatType(), total.type])
         function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
         zero = ir.Constant(ir.FloatType(), -0.0)
-        return builder.call(function, [zero, given[0]], fastmath=ANY_ORDER)
+        return builder.call(function, [zero, total], fastmath=ANY_ORDER)
 
-    return types.float32(vector), generate
+    return types.float32(one, one), generate
 
 
 @intrinsic
@@ -158,6 +157,11 @@ def lowest(typing: Any, bits: Any) -> Any:
 def _address(context: Any, builder: Any, array: Any, vector: Vector, value: Any, start: Any) -> Any:
     data = context.make_array(array)(context, builder, value).data
     return builder.bitcast(builder.gep(data, [start]), vector.llvm.as_pointer())
+
+
+def _piece(builder: Any, whole: Any, first: int) -> Any:
+    positions = ir.Constant(ir.VectorType(INT, PIECE), list(range(first, first + PIECE)))
+    return builder.shuffle_vector(whole, whole, positions)
 
 
 def _repeated(builder: Any, value: Any, vector: Vector) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ialelib.vectors import add_scaled, loader, lowest, nonzero, rectified, store, summed
+from ialelib.vectors import add_scaled, dot, loader, lowest, nonzero, rectified, store
 
 load, load_32 = loader(8), loader(32)
 
@@ -25,9 +25,9 @@ def masked(decides: Any, values: Any, result: Any) -> None:
 
 @njit
 def positions(numbers: Any, result: Any) -> None:
-    """Of those that are not zero, and the sum of all."""
+    """Of those that are not zero, and the sum of all squares."""
     bits, n = np.uint64(nonzero(load_32(numbers, 0))), 0
-    result[-1] = summed(load_32(numbers, 0))
+    result[-1] = dot(load_32(numbers, 0), load_32(numbers, 0))
     while bits:
         result[n] = lowest(bits)
         bits &= bits - np.uint64(1)
@@ -64,7 +64,7 @@ def test_bits_of_numbers_that_are_not_zero() -> None:
     assert np.isnan(result[-1])
 
 
-def test_the_sum_of_a_vector() -> None:
+def test_the_sum_of_squares() -> None:
     result = np.empty(40, np.float32)
     positions(np.arange(32, dtype=np.float32), result)
-    assert result[-1] == 31 * 16
+    assert result[-1] == 31 * 32 * 63 / 6

@@ -82,20 +82,24 @@ def test_fitted_classifier_is_in_evaluation_mode(small_digits: DataSet) -> None:
     assert not any(module.training for module in fit(job(small_digits, "cnn")).modules())
 
 
-def test_every_step_has_a_mask_for_every_dropout(
-    small_digits: DataSet, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("name", "features"), [("cnn", (128, 32 * 12 * 12)), ("mlp", (128, 128))])
+def test_every_step_has_random_bits_for_every_dropout(
+    small_digits: DataSet,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    features: tuple[int, ...],
 ) -> None:
-    used: list[tuple[int, ...]] = []
-    real = Dropout.factor
+    drawn: list[tuple[int, ...]] = []
+    real = Dropout.lanes
 
-    def spy(self: Dropout, batch: int, dtype: torch.dtype) -> torch.Tensor | None:
-        assert self.given is not None
-        used.append(tuple(self.given.shape))
-        return real(self, batch, dtype)
+    def spy(self: Dropout, batch: int, generator: torch.Generator | None = None) -> torch.Tensor:
+        assert generator is not None
+        drawn.append((batch, self.features))
+        return real(self, batch, generator)
 
-    monkeypatch.setattr(Dropout, "factor", spy)
-    fit(job(small_digits, "cnn"))
-    assert used == [(batch, n) for batch in (16, 16, 8) for n in (32 * 12 * 12, 128)]
+    monkeypatch.setattr(Dropout, "lanes", spy)
+    fit(job(small_digits, name))
+    assert drawn == [(batch, n) for batch in (16, 16, 8) for n in features]
 
 
 @pytest.mark.parametrize(("name", "drops"), [("mlp", True), ("toy_mlp", False)])

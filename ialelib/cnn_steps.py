@@ -1,0 +1,138 @@
+"""Training of the CNN on the CPU in float32, by numba's kernels: all of a step, without autograd.
+
+Of a convolution's outputs under 2x2 max pooling one in four has a gradient, and after ReLU and
+dropout about a third of those; a third of the dense layer's inputs are not zero; and many images
+are mostly background. The kernels visit what is left, give the pooling's outputs by fewer products,
+and take one sample after the other through both convolutions while its numbers are in the
+processor's cache. They compute what torch's operators compute, from finite numbers, up to rounding.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ialelib import backward_kernels, dense_kernels, forward_kernels, head_kernels, kernels
+from ialelib.kernels import SIDE, C
+from ialelib.models import CNN, to_float
+
+Array = np.ndarray
+LINE = 16  # float32 numbers that the processor's cache keeps together
+
+
+class Steps:
+    """Adam steps of one CNN on uint8 images, N x H x W or N x H x W x 3, with int64 labels.
+
+    The steps change its own copy of the weights; `finish` gives them to the model.
+    """
+
+    def __init__(
+        self, model: CNN, inputs: Array, labels: Array, batch_size: int, lr: float
+    ) -> None:
+        self.model, self.labels, self.lr, self.taken = model, labels, lr, 0
+        self.inputs = inputs.reshape(len(inputs), -1)
+        levels = to_float(torch.arange(256, dtype=torch.uint8).view(1, 1, 256))
+        self.levels = levels.flatten().numpy()
+        height, width = (size - SIDE + 1 for size in inputs.shape[1:3])
+        background = self.levels[np.bincount(self.inputs.ravel(), minlength=256).argmax()]
+        self.sizes = width, background
+        dense, layers = _numbers(model.dense.weight.t()), [_numbers(x) for x in self._small()]
+        small, ends = np.concatenate(layers), np.cumsum([len(numbers) for numbers in layers])[:-1]
+        size, features, hidden = min(batch_size, len(inputs)), *model.dense.weight.t().shape
+        counts = self.inputs.shape[1], height * width * C, features, features, hidden, hidden
+        self.which = np.empty((size, features), np.uint8)
+        *self.buffers, self.dense, self.small, gradient = _zeros(
+            *((size, count) for count in counts), (3, len(dense)), (3, len(small)), (1, len(small))
+        )
+        self.dense[0], self.small[0], self.gradient = dense, small, gradient[0]
+        self.weights = np.split(self.small[0], ends)
+        self.gradients = np.split(self.gradient, ends)
+
+    def _small(self) -> list[Any]:
+        """All parameters but the dense layer's weights, their dimensions in the kernels' order."""
+        model = self.model
+        return [
+            model.conv1.weight.permute(2, 3, 1, 0),
+            model.conv1.bias,
+            model.conv2.weight.permute(0, 2, 3, 1),
+            model.conv2.bias,
+            model.dense.bias,
+            model.head.weight,
+            model.head.bias,
+        ]
+
+    def step(self, batch: Tensor, lanes: Sequence[Tensor], rate: float = 1.0) -> None:
+        """One step on the samples at these positions, at `rate` times the learning rate.
+
+        `lanes`: random bits of both dropouts, the one before the last layer first.
+        """
+        rows = batch.numpy()
+        images, maps, top, dtop, hidden, dhidden = (x[: len(rows)] for x in self.buffers)
+        which, (last_lanes, lanes_maps) = self.which[: len(rows)], [x.numpy() for x in lanes]
+        last, dropped = (_dropout(drop.p) for drop in (self.model.drop, self.model.drop_maps))
+        first, bias, second, bias_second, bias_dense, *layer = self.weights
+        dfirst, dbias, dsecond, dbias_second, dbias_dense, *dlayer = self.gradients
+        self.gradient[:] = 0
+        kernels.look_up(self.inputs, rows, self.levels, images)
+        convolutions = (first, bias), (second, bias_second)
+        forward_kernels.forward(
+            images, *convolutions, self.sizes, lanes_maps, dropped, (maps, top, which)
+        )
+        dense_kernels.dense(top, self.dense[0], bias_dense, hidden)
+        head_kernels.head(
+            hidden,
+            tuple(layer),
+            self.labels[rows],
+            last_lanes,
+            last,
+            (*dlayer, dbias_dense, dhidden),
+        )
+        rates = self._rates(rate)
+        dense_kernels.dense_backward(top, dropped[1], dhidden, dtop, tuple(self.dense), rates)
+        backward_kernels.backward(
+            dtop,
+            which,
+            maps,
+            images,
+            second,
+            (len(first) // (SIDE * SIDE * C), *self.sizes),
+            (dfirst, dbias, dsecond, dbias_second),
+        )
+        head_kernels.adam(tuple(self.small), self.gradient, 0, len(self.gradient), rates)
+
+    def _rates(self, rate: float) -> tuple[np.float32, np.float32]:
+        self.taken += 1
+        bias_mean, bias_square = 1 - 0.9**self.taken, 1 - 0.999**self.taken
+        return np.float32(self.lr * rate / bias_mean), np.float32(bias_square**-0.5)
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Write the weights into the model's parameters."""
+        dense = self.model.dense.weight.t()
+        dense.copy_(torch.from_numpy(self.dense[0]).view(dense.shape))
+        for parameter, numbers in zip(self._small(), self.weights, strict=True):
+            parameter.copy_(torch.from_numpy(numbers).view(parameter.shape))
+
+
+def _numbers(parameter: Tensor) -> Array:
+    return parameter.detach().contiguous().flatten().numpy()
+
+
+def _zeros(*shapes: tuple[int, int]) -> list[Array]:
+    """Arrays side by side in one piece of memory, which the system may keep in larger pages."""
+    sizes = [-(-math.prod(shape) // LINE) * LINE for shape in shapes]
+    memory = np.zeros(sum(sizes) + LINE, np.float32)
+    aligned = memory[-memory.ctypes.data % (4 * LINE) // 4 :]
+    starts = np.cumsum([0, *sizes])
+    return [
+        aligned[start : start + math.prod(shape)].reshape(shape)
+        for start, shape in zip(starts, shapes, strict=False)
+    ]
+
+
+def _dropout(p: float) -> tuple[np.int16, np.float32]:
+    """What 16 random bits must reach to keep a number, and what it grows by then."""
+    return np.int16(round((p - 0.5) * 2**15) * 2), np.float32(1 / (1 - p))

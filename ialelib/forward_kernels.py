@@ -1,0 +1,252 @@
+"""Numba's kernels for the CNN's convolutions in training, forward, one sample after the other.
+
+Layouts and `spans` are those of `ialelib.kernels`.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ialelib.kernels import (
+    KERNEL,
+    NONE,
+    PAIR,
+    SIDE,
+    ZERO,
+    C,
+    U,
+    coloured,
+    corners,
+    drop,
+    inside,
+    kernel,
+    load_half,
+    load_one,
+    load_two,
+    pixel_lists,
+    reached,
+    seeing,
+)
+from ialelib.vectors import add_scaled, added, less, rectified, store
+
+# Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
+# kernels.py ef41c57ca59eab85
+# vectors.py dd4ccbb4025ff983
+
+NINE = 9  # products for a window's four outputs (`products`)
+GROUP, SIX = 24, 6  # windows that share the cache, and registers
+
+
+@kernel
+def convolve(image: Any, first: Any, sizes: Any, spans: Any, reach: Any, maps: Any) -> None:
+    """First convolution and ReLU of one sample, two positions at a time.
+
+    Of the positions in `reach` those outside of `spans` see the background alone.
+    """
+    weight, bias_C, empty_C = first
+    channels, width = sizes
+    taps = U(SIDE * channels)
+    for i in range(len(spans)):
+        begin, end = spans[i]
+        for j in range(reach[i, 0], begin):
+            store(maps, (i * width + j) * C, load_one(empty_C, 0))
+        for j in range(end, reach[i, 1]):
+            store(maps, (i * width + j) * C, load_one(empty_C, 0))
+        for j in range(begin, end, 2):
+            last = min(j + 1, width - 1)
+            one, two = load_one(bias_C, 0), load_one(bias_C, 0)
+            for r in range(SIDE):
+                row = (i + r) * (width + SIDE - 1)
+                left, right = U((row + j) * channels), U((row + last) * channels)
+                for t in range(taps):
+                    tap_C = load_one(weight, (U(r) * taps + t) * U(C))
+                    one = add_scaled(one, image[left + t], tap_C)
+                    two = add_scaled(two, image[right + t], tap_C)
+            store(maps, (i * width + j) * C, rectified(one, one))
+            store(maps, (i * width + last) * C, rectified(two, two))
+
+
+@kernel
+def without_pixels(first: Any, second: Any, background: Any) -> Any:
+    """What both convolutions give, after ReLU, where they see the background alone."""
+    map_C, top_C, which_C = first[1].copy(), second[1].copy(), np.full(C, NONE)
+    for at in range(0, len(first[0]), C):
+        store(map_C, 0, add_scaled(load_one(map_C, 0), background, load_one(first[0], at)))
+    store(map_C, 0, rectified(load_one(map_C, 0), load_one(map_C, 0)))
+    for c in range(U(C)):
+        for k in range(KERNEL):
+            top_C[c] += second[0][c * KERNEL + k] * map_C[k % U(C)]
+        if top_C[c] > ZERO:
+            which_C[c] = 0
+    store(top_C, 0, rectified(load_one(top_C, 0), load_one(top_C, 0)))
+    return map_C, top_C, which_C
+
+
+@kernel
+def summed_weights(weight: Any) -> Any:
+    """The weights that `products` takes, 9 x inputs x outputs: the second's, and sums of them."""
+    taken = np.empty((NINE, C, C), np.float32)
+    for o in range(C):
+        for c in range(C):
+            at = o * 4 * C + c
+            w, x, y, z = weight[at], weight[at + C], weight[at + 2 * C], weight[at + 3 * C]
+            taken[0, c, o], taken[1, c, o], taken[2, c, o] = w, w + x, x
+            taken[3, c, o], taken[4, c, o], taken[5, c, o] = w + y, (w + x) + (y + z), x + z
+            taken[6, c, o], taken[7, c, o], taken[8, c, o] = y, y + z, z
+    return taken.reshape(NINE * C * C)
+
+
+@kernel
+def differences(maps: Any, corner_P: Any, some_P: Any, stride: int, size: int, taken: Any) -> None:
+    """What `products` takes of some windows: of columns and rows x, y, z their x-y, y and y-z."""
+    down, last = U(3 * size), U(2 * size)
+    for p in range(U(len(some_P))):
+        for j in range(U(3)):
+            i, at = corner_P[some_P[p]] + j * U(C), p * U(C) + j * U(size)
+            middle = load_one(maps, i + U(stride))
+            store(taken, at, less(load_one(maps, i), middle))
+            store(taken, at + down, middle)
+            store(taken, at + down + down, less(middle, load_one(maps, i + U(2 * stride))))
+        for r in range(U(3)):
+            at = p * U(C) + r * down
+            middle = load_one(taken, at + U(size))
+            store(taken, at, less(load_one(taken, at), middle))
+            store(taken, at + last, less(middle, load_one(taken, at + last)))
+
+
+@kernel
+def products(taken: Any, weights: Any, start: Any, windows: int, size: int, sums: Any) -> None:
+    """Nine products of positions and weights for the four outputs of each window, not sixteen.
+
+    The minimal filtering algorithm F(2 x 2, 2 x 2) of Winograd (for networks: Lavin & Gray 2016).
+    """
+    one = U(C)
+    for k in range(U(NINE)):
+        for half in range(U(0), U(C), U(C // 2)):
+            first = load_half(start, k * U(C) + half)
+            for p in range(k * U(size), k * U(size) + U(windows * C), U(SIX * C)):
+                s, t, u, v, w, x = first, first, first, first, first, first
+                for i in range(p, p + one):
+                    tap = load_half(weights, (k * one + i - p) * one + half)
+                    s = add_scaled(s, taken[i], tap)
+                    t = add_scaled(t, taken[i + one], tap)
+                    u = add_scaled(u, taken[i + U(2 * C)], tap)
+                    v = add_scaled(v, taken[i + U(3 * C)], tap)
+                    w = add_scaled(w, taken[i + U(4 * C)], tap)
+                    x = add_scaled(x, taken[i + U(5 * C)], tap)
+                at = p + half
+                store(sums, at, s)
+                store(sums, at + one, t)
+                store(sums, at + U(2 * C), u)
+                store(sums, at + U(3 * C), v)
+                store(sums, at + U(4 * C), w)
+                store(sums, at + U(5 * C), x)
+
+
+@kernel
+def outputs(sums: Any, size: int, windows: int, four: Any) -> None:
+    """Each window's four outputs from its nine products."""
+    row = U(size)
+    for p in range(U(windows)):
+        for j in range(U(2)):
+            at = p * U(C) + j * row
+            upper, middle = _column(sums, at, row, j), _column(sums, at + U(3) * row, row, j)
+            lower = _column(sums, at + U(6) * row, row, j)
+            i = (p * U(4) + j) * U(C)
+            store(four, i, added(upper, middle))
+            store(four, i + U(2 * C), less(middle, lower))
+
+
+@kernel
+def _column(sums: Any, at: int, row: int, j: int) -> Any:
+    one, two = load_one(sums, at), load_one(sums, at + row)
+    return less(one, two) if j else added(one, two)
+
+
+@kernel
+def highest(four: Any, some_P: Any, top: Any, which: Any) -> None:
+    """Each window's maximum, or 0 if that is more; and which of its four it is, or NONE."""
+    for k in range(U(len(some_P))):
+        p = some_P[k]
+        for c in range(U(C)):
+            i = k * KERNEL + c
+            one, two, three, last = four[i], four[i + U(C)], four[i + PAIR], four[i + PAIR + U(C)]
+            upper, lower = max(one, two), max(three, last)
+            up = np.uint8(two > one)
+            low = np.uint8(2) + np.uint8(last > three)
+            best = max(upper, lower)
+            at = low if lower > upper else up
+            top[p * U(C) + c] = ZERO if best < ZERO else best
+            which[p * U(C) + c] = at if best > ZERO else NONE
+
+
+@kernel
+def fill(spans: Any, across: int, corner_P: Any, empty: Any, found: Any) -> None:
+    """What windows that see the background alone have, and the first of their maps' positions."""
+    map_C, top_C, which_C = empty
+    maps, top, which = found
+    for row in range(len(spans)):
+        for j in range(across):
+            if j < spans[row, 0] or j >= spans[row, 1]:
+                p = row * across + j
+                store(maps, corner_P[p], load_one(map_C, 0))
+                store(top, p * C, load_one(top_C, 0))
+                for c in range(U(C)):
+                    which[U(p * C) + c] = which_C[c]
+
+
+@kernel
+def pool(y_B: Any, width: int, top_B: Any, which_B: Any) -> None:
+    """ReLU and 2x2 pooling of the second convolution's outputs, where torch computed these."""
+    windows, across, four = top_B.shape[1] // C, width // 2, np.empty(4 * C, np.float32)
+    one = np.zeros(1, np.uint64)
+    for b in range(len(y_B)):
+        y, top, which = y_B[b], top_B[b], which_B[b]
+        for p in range(windows):
+            at = U((p // across * 2 * width + p % across * 2) * C)
+            store(four, U(0), load_two(y, at))
+            store(four, PAIR, load_two(y, at + U(width * C)))
+            one[0] = p
+            highest(four, one, top, which)
+
+
+@kernel
+def forward(
+    image_B: Any, first: Any, second: Any, sizes: Any, lanes_B: Any, dropout: Any, found: Any
+) -> None:
+    """Both convolutions with ReLUs, the pooling, and dropout by random bits, `lanes_B`.
+
+    `first`, `second`: weights and biases. `sizes`: width of the maps, background. `found`: maps_B,
+    top_B and which_B, to be filled.
+    """
+    maps_B, top_B, which_B = found
+    width, background = sizes
+    channels, windows, size = first[0].size // (SIDE * SIDE * C), top_B.shape[1] // C, GROUP * C
+    across, height = (width - 1) // 2, maps_B.shape[1] // (width * C)
+    corner_P, weights = corners(width, windows), summed_weights(second[0])
+    start = np.zeros((NINE, C), np.float32)
+    start[4] = second[1]  # the product that all four outputs have
+    starts, four = start.reshape(NINE * C), np.empty(4 * size, np.float32)
+    taken, sums = np.zeros(NINE * size, np.float32), np.empty(NINE * size, np.float32)
+    pixels = pixel_lists(image_B.shape[1], (height + SIDE - 1) * channels)
+    map_spans, reach = np.empty((height, 2), np.int64), np.empty((height, 2), np.int64)
+    spans = np.empty((windows // across, 2), np.int64)
+    live_P = np.empty(windows, np.uint64)
+    empty = without_pixels(first, second, background)
+    for b in range(len(image_B)):
+        maps, top, which = maps_B[b], top_B[b], which_B[b]
+        coloured(image_B[b], channels, width, background, pixels)
+        seeing(pixels, channels, width, SIDE, 1, map_spans)
+        seeing(pixels, channels, across, SIDE + 2, 2, spans)
+        reached(spans, reach)
+        layer = first[0], first[1], empty[0]
+        convolve(image_B[b], layer, (channels, width), map_spans, reach, maps)
+        live = inside(spans, across, live_P)
+        for p in range(0, live, GROUP):
+            some_P = live_P[p : min(p + GROUP, live)]
+            differences(maps, corner_P, some_P, width * C, size, taken)
+            products(taken, weights, starts, len(some_P), size, sums)
+            outputs(sums, size, len(some_P), four)
+            highest(four, some_P, top, which)
+        fill(spans, across, corner_P, empty, (maps, top, which))
+        drop(top, lanes_B[b], dropout, 0, windows * C)
