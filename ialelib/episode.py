@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from ialelib import cycle as cycles
 from ialelib import rollout as rollouts
+from ialelib.cpu import one_thread
 from ialelib.cycle import Cycle, Setting
 from ialelib.data import DataSet
 from ialelib.errors import InputError, unknown
@@ -142,7 +144,7 @@ def _acquisition(
     to_train = batches[: len(chosen)] if warm else batches
     jobs = [cycle.job(batch, current if warm else None) for batch in to_train]
     models = fit_distinct(to_train, jobs, processes)
-    correct_E_V = score(cycle, models[: len(chosen)])
+    correct_E_V = score(cycle, models[: len(chosen)], processes)
     winner = rollouts.winners(correct_E_V.float().mean(1)[None], cycle.rng("winner"))[0]
     taken = -1 if actor else int(winner)
     record = _record(observe(query), chosen, correct_E_V, winner, actor is not None, cycle.labels)
@@ -165,12 +167,14 @@ def fit_distinct(
     return [models[batch.tobytes()] for batch in batches]
 
 
-def score(cycle: Cycle, models: Sequence[Classifier]) -> Tensor:
+def score(cycle: Cycle, models: Sequence[Classifier], threads: int = 1) -> Tensor:
     """What each temporary classifier gets right on D_val (Alg. 1, line 7); equal ones once."""
     inputs = cycle.data.train_inputs[cycle.validation]
     labels = cycle.data.train_labels[cycle.validation]
-    how = recipe(cycle.setting.recipe)
-    hits = {id(model): correct(model, inputs, labels, how) for model in models}
+    how, distinct = recipe(cycle.setting.recipe), {id(model): model for model in models}
+    with one_thread(), ThreadPoolExecutor(threads) as pool:
+        found = pool.map(lambda model: correct(model, inputs, labels, how), distinct.values())
+        hits = dict(zip(distinct, found, strict=True))
     return torch.from_numpy(np.stack([hits[id(model)] for model in models]))
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from ialelib.errors import InputError, unknown
 from ialelib.greedy import check_offer, k_centre, k_means_pp
 from ialelib.models import Classifier
-from ialelib.training import predict
+from ialelib.training import predict, predict_often
 
 MC_PASSES = 20
 ENSEMBLE_MEMBERS = 5
@@ -129,11 +129,11 @@ def mc_dropout(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
         try:
             for drop in drops:
                 drop.train()
-            votes = [predict(query.model, query.inputs_N)[0].argmax(1) for _ in range(MC_PASSES)]
+            logits = predict_often(query.model, query.inputs_N, MC_PASSES)
         finally:
             for drop in drops:
                 drop.eval()
-    return top(variation_ratio(torch.stack(votes)), acq, rng)
+    return top(variation_ratio(torch.stack(logits).argmax(2)), acq, rng)
 
 
 def ensemble(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:

@@ -90,14 +90,26 @@ class Classifier(nn.Module):
         """The layers that drop anything, in the order in which training draws their masks."""
         return [module for module in self.modules() if isinstance(module, Dropout) and module.p > 0]
 
+    def features(self, inputs: Tensor) -> Tensor:
+        """What comes before the first dropout, and so is the same in every pass."""
+        raise NotImplementedError
+
+    def embed_features(self, features: Tensor) -> Tensor:
+        """The embedding of these features: themselves, if no dropout comes before it."""
+        return features
+
     def embed(self, inputs: Tensor) -> Tensor:
         """Embedding M_e(x), N x D (Sec. 3.2)."""
-        raise NotImplementedError
+        return self.embed_features(self.features(inputs))
+
+    def predict_features(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, from what `features` gave."""
+        embedding_N_D = self.embed_features(features)
+        return self.head(self.drop(embedding_N_D)), embedding_N_D
 
     @override
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        embedding_N_D = self.embed(inputs)
-        return self.head(self.drop(embedding_N_D)), embedding_N_D
+        return self.predict_features(self.features(inputs))
 
 
 class ToyMLP(Classifier):
@@ -109,7 +121,7 @@ class ToyMLP(Classifier):
         self.last = nn.Linear(16, 16)
 
     @override
-    def embed(self, inputs: Tensor) -> Tensor:
+    def features(self, inputs: Tensor) -> Tensor:
         return F.relu(self.last(F.relu(self.hidden(inputs.flatten(1)))))
 
 
@@ -123,9 +135,12 @@ class MLP(Classifier):
         self.last = nn.Linear(128, 128)
 
     @override
-    def embed(self, inputs: Tensor) -> Tensor:
-        hidden_N_128 = self.drop_hidden(F.relu(self.hidden(inputs.flatten(1))))
-        return F.relu(self.last(hidden_N_128))
+    def features(self, inputs: Tensor) -> Tensor:
+        return F.relu(self.hidden(inputs.flatten(1)))
+
+    @override
+    def embed_features(self, features: Tensor) -> Tensor:
+        return F.relu(self.last(self.drop_hidden(features)))
 
 
 class CNN(Classifier):
@@ -145,10 +160,11 @@ class CNN(Classifier):
         self.dense = nn.Linear(32 * height * width, 128)
 
     @override
-    def embed(self, inputs: Tensor) -> Tensor:
-        return F.relu(self.dense(self.drop_maps(self._features(inputs))))
+    def embed_features(self, features: Tensor) -> Tensor:
+        return F.relu(self.dense(self.drop_maps(features)))
 
-    def _features(self, inputs: Tensor) -> Tensor:
+    @override
+    def features(self, inputs: Tensor) -> Tensor:
         if self.training and torch.is_grad_enabled() and torch.is_autocast_enabled("cpu"):
             # The compiler behind it takes memory and a second, which only training needs.
             from ialelib.pooled import features, usable
@@ -156,7 +172,7 @@ class CNN(Classifier):
             if usable(inputs, self.conv1, self.conv2):
                 return features(inputs, self.conv1, self.conv2)
         # ReLU commutes with max pooling and is four times cheaper after it.
-        maps = F.relu(F.max_pool2d(self.conv2(F.relu(self.conv1(inputs))), 2))
+        maps = F.relu_(F.max_pool2d(self.conv2(F.relu_(self.conv1(inputs))), 2))
         # Maps are channels-last in memory, so this order of flattening copies nothing.
         return maps.permute(0, 2, 3, 1).flatten(1)
 
@@ -180,7 +196,7 @@ class ResNet18(Classifier):
         )
 
     @override
-    def embed(self, inputs: Tensor) -> Tensor:
+    def features(self, inputs: Tensor) -> Tensor:
         return self.stages(self.stem(inputs)).mean(dim=(2, 3))
 
 

@@ -33,7 +33,7 @@ class Linear(Classifier):
         self.load_state_dict({"head.weight": weight_C_D, "head.bias": torch.zeros(len(weight_C_D))})
         self.eval()
 
-    def embed(self, inputs: Tensor) -> Tensor:
+    def features(self, inputs: Tensor) -> Tensor:
         return inputs
 
 
@@ -135,7 +135,7 @@ def test_mc_dropout_takes_the_largest_ratios_of_a_plain_loop_of_20_passes() -> N
 
 def test_mc_dropout_makes_20_passes() -> None:
     query, passes = mlp_query(), []
-    query.model.register_forward_hook(lambda *_: passes.append(1))
+    query.model.head.register_forward_hook(lambda *_: passes.append(1))
     choose("mc_dropout", query, 5)
     assert len(passes) == 20
 

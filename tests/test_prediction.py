@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from ialelib.data import DataSet
-from ialelib.models import CLASSIFIERS, Architecture, Classifier, build, to_float
-from ialelib.training import Recipe, correct, predict
+from ialelib.models import CLASSIFIERS, MLP, Architecture, Classifier, build, to_float
+from ialelib.training import KEPT, Recipe, correct, predict, predict_often
 
 
 @pytest.fixture(params=CLASSIFIERS)
@@ -95,3 +95,30 @@ def test_correct_marks_the_inputs_that_are_right(small_digits: DataSet) -> None:
     labels[::3] = (labels[::3] + 1) % 10
     right = correct(model, inputs, labels, Recipe(steps=1))
     np.testing.assert_array_equal(right, np.arange(60) % 3 != 0)
+
+
+@pytest.mark.parametrize("count", [60, KEPT + 1])
+def test_passes_with_dropout_are_those_of_prediction_one_after_the_other(count: int) -> None:
+    inputs, passes = np.random.default_rng(0).integers(0, 256, (count, 6, 6), np.uint8), 3
+    for name in ("cnn", "mlp"):
+        model = build(Architecture(name, 10, (6, 6)), seed=0).eval()
+        for drop in model.drops:
+            drop.train()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(1)
+            expected = [predict(model, inputs, 25)[0] for _ in range(passes)]
+            torch.manual_seed(1)
+            found = predict_often(model, inputs, passes, 25)
+        assert len(found) == passes
+        assert not torch.equal(found[0], found[1])
+        for ours, plain in zip(found, expected, strict=True):
+            assert torch.equal(ours, plain)
+
+
+def test_passes_compute_once_what_comes_before_dropout() -> None:
+    model, seen = mlp(), []
+    assert isinstance(model, MLP)
+    model.hidden.register_forward_hook(lambda *_: seen.append("hidden"))
+    model.last.register_forward_hook(lambda *_: seen.append("last"))
+    predict_often(model, np.zeros((10, 28, 28), np.uint8), 4)
+    assert seen == ["hidden", *["last"] * 4]
