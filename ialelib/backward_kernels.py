@@ -29,7 +29,7 @@ from ialelib.kernels import (
 from ialelib.vectors import add_scaled, rectified, store
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# kernels.py ef41c57ca59eab85
+# kernels.py 73e5812a952d8a49
 # vectors.py dd4ccbb4025ff983
 
 ONE = np.float32(1)
@@ -43,15 +43,16 @@ def gather(grad: Any, which: Any, spans: Any, corner_P: Any, stride: int, lists:
     """
     at, value, start = lists
     n, across = U(0), U(len(corner_P) // len(spans))
+    offset = np.array([0, C, stride, stride + C, 0], np.uint32)
     for c in range(U(C)):
         start[c] = n
         for row in range(U(len(spans))):
             begin, end = U(spans[row, 0]), U(spans[row, 1])
             for p in range(row * across + begin, row * across + end):
-                q, gradient = U(which[p * U(C) + c]), grad[p * U(C) + c]
-                at[n] = corner_P[p] + (q >> U(1)) * U(stride) + (q & U(1)) * U(C)
+                q, gradient = which[p * U(C) + c], grad[p * U(C) + c]
+                at[n] = corner_P[p] + U(offset[U(q)])
                 value[n] = gradient
-                n += U((gradient != ZERO) & (q != U(NONE)))
+                n += U((gradient != ZERO) & (q != NONE))
     start[C] = n
 
 
@@ -101,8 +102,8 @@ def clear(dmaps: Any, stride: int, reach: Any) -> None:
 def to_maps(dmaps: Any, weight: Any, stride: int, lists: Any) -> None:
     """Add to the gradient of one sample's maps after their ReLU."""
     at, value, start = lists
-    for row in range(U(2)):
-        for c in range(U(C)):
+    for c in range(U(C)):
+        for row in range(U(2)):
             weight_2C = load_two(weight, c * KERNEL + row * PAIR)
             for k in range(start[c], start[c + U(1)]):
                 i = U(at[k]) + row * U(stride)
@@ -113,8 +114,8 @@ def to_maps(dmaps: Any, weight: Any, stride: int, lists: Any) -> None:
 def to_weights(dweight: Any, dbias_C: Any, maps: Any, stride: int, lists: Any) -> None:
     """Add one sample's share to the gradients of the second convolution."""
     at, value, start = lists
-    for row in range(U(2)):
-        for c in range(U(C)):
+    for c in range(U(C)):
+        for row in range(U(2)):
             i = c * KERNEL + row * PAIR
             total = load_two(dweight, i)
             for k in range(start[c], start[c + U(1)]):

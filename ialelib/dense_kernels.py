@@ -14,8 +14,8 @@ from ialelib.kernels import ZERO, C, U, kernel, load_one
 from ialelib.vectors import add_scaled, dot, loader, lowest, nonzero, store
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# kernels.py ef41c57ca59eab85
-# head_kernels.py f5c1a25a979bede5
+# kernels.py 73e5812a952d8a49
+# head_kernels.py d59d07bab3496651
 # vectors.py dd4ccbb4025ff983
 
 OUTPUTS, HALF = U(128), U(64)

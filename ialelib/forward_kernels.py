@@ -6,6 +6,7 @@ Layouts and `spans` are those of `ialelib.kernels`.
 from typing import Any
 
 import numpy as np
+from numba import literal_unroll
 
 from ialelib.kernels import (
     KERNEL,
@@ -22,6 +23,7 @@ from ialelib.kernels import (
     kernel,
     load_half,
     load_one,
+    load_piece,
     load_two,
     pixel_lists,
     reached,
@@ -30,7 +32,7 @@ from ialelib.kernels import (
 from ialelib.vectors import add_scaled, added, less, rectified, store
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# kernels.py ef41c57ca59eab85
+# kernels.py 73e5812a952d8a49
 # vectors.py dd4ccbb4025ff983
 
 NINE = 9  # products for a window's four outputs (`products`)
@@ -99,19 +101,24 @@ def summed_weights(weight: Any) -> Any:
 @kernel
 def differences(maps: Any, corner_P: Any, some_P: Any, stride: int, size: int, taken: Any) -> None:
     """What `products` takes of some windows: of columns and rows x, y, z their x-y, y and y-z."""
-    down, last = U(3 * size), U(2 * size)
     for p in range(U(len(some_P))):
-        for j in range(U(3)):
-            i, at = corner_P[some_P[p]] + j * U(C), p * U(C) + j * U(size)
-            middle = load_one(maps, i + U(stride))
-            store(taken, at, less(load_one(maps, i), middle))
-            store(taken, at + down, middle)
-            store(taken, at + down + down, less(middle, load_one(maps, i + U(2 * stride))))
-        for r in range(U(3)):
-            at = p * U(C) + r * down
-            middle = load_one(taken, at + U(size))
-            store(taken, at, less(load_one(taken, at), middle))
-            store(taken, at + last, less(middle, load_one(taken, at + last)))
+        for piece in range(U(0), U(C), U(8)):
+            i = corner_P[some_P[p]] + piece
+            first = _rows(maps, i, stride)
+            second, third = _rows(maps, i + U(C), stride), _rows(maps, i + PAIR, stride)
+            at = p * U(C) + piece
+            for row in literal_unroll((0, 1, 2)):
+                store(taken, at, less(first[row], second[row]))
+                store(taken, at + U(size), second[row])
+                store(taken, at + U(2 * size), less(second[row], third[row]))
+                at += U(3 * size)
+
+
+@kernel
+def _rows(maps: Any, i: int, stride: int) -> Any:
+    middle = load_piece(maps, i + U(stride))
+    lower = load_piece(maps, i + U(2 * stride))
+    return less(load_piece(maps, i), middle), middle, less(middle, lower)
 
 
 @kernel

@@ -7,7 +7,7 @@ import numpy as np
 from ialelib.kernels import ZERO, U, drop, kernel
 
 # Numba compiles anew what it keeps when this file changes; so here is the checksum of another:
-# kernels.py ef41c57ca59eab85
+# kernels.py 73e5812a952d8a49
 
 DECAY_MEAN, DECAY_SQUARE = np.float32(0.1), np.float32(0.001)
 EPSILON = np.float32(1e-8)

@@ -34,6 +34,7 @@ ZERO = np.float32(0)
 
 # The channels of one position, half of them, and those of two positions side by side.
 load_one, load_half, load_two = loader(C), loader(C // 2), loader(2 * C)
+load_piece = loader(8)
 
 # Sums may be reordered, at compile time, and products fused with them; nothing else.
 kernel: Any = njit(
