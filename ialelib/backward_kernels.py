@@ -10,7 +10,6 @@ import numpy as np
 
 from ialelib.kernels import (
     KERNEL,
-    NONE,
     PAIR,
     SIDE,
     ZERO,
@@ -26,10 +25,10 @@ from ialelib.kernels import (
     reached,
     seeing,
 )
-from ialelib.vectors import add_scaled, rectified, store
+from ialelib.vectors import add_scaled, added, lowest, nonzero, rectified, store
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# kernels.py 73e5812a952d8a49
+# kernels.py dcac306daf38a02d
 # vectors.py dd4ccbb4025ff983
 
 ONE = np.float32(1)
@@ -39,52 +38,57 @@ ONE = np.float32(1)
 def gather(grad: Any, which: Any, spans: Any, corner_P: Any, stride: int, lists: Any) -> None:
     """List one sample's gradients that are not zero, channel by channel, of windows in `spans`.
 
-    `lists`: where each begins among the maps, the gradients, and where each channel's start.
+    `lists`: where each begins among the maps, the gradients, and how many each channel has.
     """
-    at, value, start = lists
-    n, across = U(0), U(len(corner_P) // len(spans))
-    offset = np.array([0, C, stride, stride + C, 0], np.uint32)
-    for c in range(U(C)):
-        start[c] = n
-        for row in range(U(len(spans))):
-            begin, end = U(spans[row, 0]), U(spans[row, 1])
-            for p in range(row * across + begin, row * across + end):
-                q, gradient = which[p * U(C) + c], grad[p * U(C) + c]
-                at[n] = corner_P[p] + U(offset[U(q)])
-                value[n] = gradient
-                n += U((gradient != ZERO) & (q != NONE))
-    start[C] = n
+    at, value, count_C = lists
+    windows, across = U(len(corner_P)), U(len(corner_P) // len(spans))
+    offset = np.array([0, C, stride, stride + C], np.uint64)
+    count_C[:] = U(0)
+    for row in range(U(len(spans))):
+        begin, end = U(spans[row, 0]), U(spans[row, 1])
+        for p in range(row * across + begin, row * across + end):
+            bits = U(nonzero(load_one(grad, p * U(C))))
+            while bits:
+                c = lowest(bits)
+                bits &= bits - U(1)
+                q, n = U(which[p * U(C) + c]), c * windows + count_C[c]
+                at[n], value[n] = corner_P[p] + offset[q], grad[p * U(C) + c]
+                count_C[c] += U(1)
 
 
 @kernel
-def gather_empty(grad: Any, which: Any, spans: Any, across: int, total_C: Any) -> int:
+def gather_empty(grad: Any, spans: Any, across: int, total_C: Any) -> int:
     """Add up one sample's gradients of windows that see the background alone; name one such.
 
     They see the same, so that the sum of their gradients has the effect of all of these.
     """
-    found = -1
+    found, total = -1, load_one(total_C, 0)
     for row in range(len(spans)):
         for j in range(across):
             if j < spans[row, 0] or j >= spans[row, 1]:
                 found = row * across + j
-                p = U(found)
-                for c in range(U(C)):
-                    some = which[p * U(C) + c] != NONE
-                    total_C[c] += grad[p * U(C) + c] if some else ZERO
+                total = added(total, load_one(grad, found * C))
+    store(total_C, 0, total)
     return found
 
 
 @kernel
-def from_empty(
-    total_C: Any, map_C: Any, weight: Any, dbias: Any, dsecond: Any, dbias_second: Any
-) -> None:
-    """Add what the windows that see the background alone share.
+def add_all(grad: Any, total_C: Any) -> None:
+    """Add one sample's gradients of all windows, channel by channel."""
+    total = load_one(total_C, 0)
+    for at in range(U(0), U(len(grad)), U(C)):
+        total = added(total, load_one(grad, at))
+    store(total_C, 0, total)
+
+
+@kernel
+def from_empty(total_C: Any, map_C: Any, weight: Any, dbias: Any, dsecond: Any) -> None:
+    """Add what the windows that see the background alone share, but for the second's biases.
 
     `total_C`: sum of their gradients, `map_C`: what the first convolution has there.
     """
     values = load_one(map_C, 0)
     for c in range(U(C)):
-        dbias_second[c] += total_C[c]
         for at in range(c * KERNEL, (c + U(1)) * KERNEL, U(C)):
             store(dsecond, at, add_scaled(load_one(dsecond, at), total_C[c], values))
             gradient = rectified(values, load_one(weight, at))
@@ -101,30 +105,29 @@ def clear(dmaps: Any, stride: int, reach: Any) -> None:
 @kernel
 def to_maps(dmaps: Any, weight: Any, stride: int, lists: Any) -> None:
     """Add to the gradient of one sample's maps after their ReLU."""
-    at, value, start = lists
+    at, value, count_C = lists
+    windows = U(len(at) // C)
     for c in range(U(C)):
         for row in range(U(2)):
             weight_2C = load_two(weight, c * KERNEL + row * PAIR)
-            for k in range(start[c], start[c + U(1)]):
+            for k in range(c * windows, c * windows + count_C[c]):
                 i = U(at[k]) + row * U(stride)
                 store(dmaps, i, add_scaled(load_two(dmaps, i), value[k], weight_2C))
 
 
 @kernel
-def to_weights(dweight: Any, dbias_C: Any, maps: Any, stride: int, lists: Any) -> None:
-    """Add one sample's share to the gradients of the second convolution."""
-    at, value, start = lists
+def to_weights(dweight: Any, maps: Any, stride: int, lists: Any) -> None:
+    """Add one sample's share to the gradients of the second convolution's weights."""
+    at, value, count_C = lists
+    windows = U(len(at) // C)
     for c in range(U(C)):
         for row in range(U(2)):
             i = c * KERNEL + row * PAIR
             total = load_two(dweight, i)
-            for k in range(start[c], start[c + U(1)]):
+            for k in range(c * windows, c * windows + count_C[c]):
                 part = load_two(maps, U(at[k]) + row * U(stride))
                 total = add_scaled(total, value[k], part)
             store(dweight, i, total)
-    for c in range(U(C)):
-        for k in range(start[c], start[c + U(1)]):
-            dbias_C[c] += value[k]
 
 
 @kernel
@@ -134,7 +137,7 @@ def to_first(
     """From the maps' gradient, after their ReLU, what is added to the first convolution's.
 
     To that of the weights, for the pixels' difference from the background alone. Positions outside
-    of `reach` have no gradient, and those outside in one row where pixels reach are so in all.
+    of `reach` have no gradient, and see none of these pixels but where no window takes them.
     """
     step, across = U(channels), U(len(maps) // len(reach))
     row_gradient = np.zeros(across + U(2 * (SIDE - 1) * C), np.float32)
@@ -179,14 +182,15 @@ def backward(
 ) -> None:
     """Add to `found`, the gradients of both convolutions' weights and biases.
 
-    `sizes`: channels of the images, width of the maps, background.
+    `grad_B` must be zero where `which_B` is NONE. `sizes`: channels of the images, width of the
+    maps, background.
     """
     channels, width, background = sizes
     dfirst, dbias, dsecond, dbias_second = found
     stride, size = width * C, grad_B.shape[1]
     corner_P, height = corners(width, size // C), maps_B.shape[1] // (width * C)
     at, value = np.empty(size, np.uint32), np.empty(size, np.float32)
-    lists = at, value, np.empty(C + 1, np.uint64)
+    lists = at, value, np.empty(C, np.uint64)
     pixels = pixel_lists(image_B.shape[1], (height + SIDE - 1) * channels)
     dmaps = np.empty(maps_B.shape[1], np.float32)
     across = (width - 1) // 2
@@ -196,14 +200,15 @@ def backward(
         coloured(image_B[b], channels, width, background, pixels)
         seeing(pixels, channels, across, SIDE + 2, 2, spans)
         gather(grad_B[b], which_B[b], spans, corner_P, stride, lists)
-        one = gather_empty(grad_B[b], which_B[b], spans, across, empty_C)
+        one = gather_empty(grad_B[b], spans, across, empty_C)
         if one >= 0:
             store(map_C, 0, load_one(maps_B[b], corner_P[one]))
         reached(spans, reach)
         clear(dmaps, stride, reach)
         to_maps(dmaps, weight, stride, lists)
-        to_weights(dsecond, dbias_second, maps_B[b], stride, lists)
+        to_weights(dsecond, maps_B[b], stride, lists)
+        add_all(grad_B[b], dbias_second)
         to_first(dfirst, dbias, dmaps, maps_B[b], pixels, reach, channels)
-    from_empty(empty_C, map_C, weight, dbias, dsecond, dbias_second)
+    from_empty(empty_C, map_C, weight, dbias, dsecond)
     for i in range(0, len(dfirst), C):
         store(dfirst, i, add_scaled(load_one(dfirst, i), background, load_one(dbias, 0)))

@@ -14,8 +14,8 @@ from ialelib.kernels import ZERO, C, U, kernel, load_one
 from ialelib.vectors import add_scaled, dot, loader, lowest, nonzero, store
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# kernels.py 73e5812a952d8a49
-# head_kernels.py d59d07bab3496651
+# kernels.py dcac306daf38a02d
+# head_kernels.py cbeff87cf1f01b47
 # vectors.py dd4ccbb4025ff983
 
 OUTPUTS, HALF = U(128), U(64)

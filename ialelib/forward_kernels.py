@@ -29,10 +29,10 @@ from ialelib.kernels import (
     reached,
     seeing,
 )
-from ialelib.vectors import add_scaled, added, less, rectified, store
+from ialelib.vectors import PIECE, add_scaled, added, less, rectified, store
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# kernels.py 73e5812a952d8a49
+# kernels.py dcac306daf38a02d
 # vectors.py dd4ccbb4025ff983
 
 NINE = 9  # products for a window's four outputs (`products`)
@@ -102,7 +102,7 @@ def summed_weights(weight: Any) -> Any:
 def differences(maps: Any, corner_P: Any, some_P: Any, stride: int, size: int, taken: Any) -> None:
     """What `products` takes of some windows: of columns and rows x, y, z their x-y, y and y-z."""
     for p in range(U(len(some_P))):
-        for piece in range(U(0), U(C), U(8)):
+        for piece in range(U(0), U(C), U(PIECE)):
             i = corner_P[some_P[p]] + piece
             first = _rows(maps, i, stride)
             second, third = _rows(maps, i + U(C), stride), _rows(maps, i + PAIR, stride)
@@ -256,4 +256,4 @@ def forward(
             outputs(sums, size, len(some_P), four)
             highest(four, some_P, top, which)
         fill(spans, across, corner_P, empty, (maps, top, which))
-        drop(top, lanes_B[b], dropout, 0, windows * C)
+        drop(top, lanes_B[b], dropout)

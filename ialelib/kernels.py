@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ialelib.vectors import loader
+from ialelib.vectors import PIECE, loader
 
 # Numba compiles anew what it keeps when this file changes; so here is the checksum of another:
 # vectors.py dd4ccbb4025ff983
@@ -31,10 +31,12 @@ SIDE = 4  # of the first convolution's kernel; the second's is 2
 PAIR, KERNEL = U(2 * C), U(4 * C)  # numbers in a row of the second's kernel, and in all of it
 NONE = np.uint8(4)  # where none of a window's four outputs is above zero
 ZERO = np.float32(0)
+FAR = 2**30  # more than an image has pixels in a row
 
-# The channels of one position, half of them, and those of two positions side by side.
+# The channels of one position, half of them, and those of two positions side by side; as many as
+# one of the processor's registers takes.
 load_one, load_half, load_two = loader(C), loader(C // 2), loader(2 * C)
-load_piece = loader(8)
+load_piece = loader(PIECE)
 
 # Sums may be reordered, at compile time, and products fused with them; nothing else.
 kernel: Any = njit(
@@ -112,7 +114,7 @@ def inside(spans: Any, across: int, live_P: Any) -> int:
 @kernel
 def reached(spans: Any, reach: Any) -> None:
     """From which to which position of the maps the windows in `spans` take, row by row."""
-    reach[:, 0], reach[:, 1] = len(reach) * len(reach), 0
+    reach[:, 0], reach[:, 1] = FAR, 0
     for row in range(len(spans)):
         if spans[row, 0] < spans[row, 1]:
             for i in range(2 * row, 2 * row + 3):
@@ -130,8 +132,8 @@ def corners(width: int, windows: int) -> Any:
 
 
 @kernel
-def drop(numbers: Any, lanes: Any, dropout: Any, first: int, size: int) -> None:
+def drop(numbers: Any, lanes: Any, dropout: Any) -> None:
     """Dropout in place: `dropout` is what random bits must reach, and what kept numbers grow by."""
     limit, growth = dropout
-    for i in range(U(first), U(first) + U(size)):
+    for i in range(U(len(numbers))):
         numbers[i] = numbers[i] * growth if lanes[i] >= limit else ZERO

@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 from typing_extensions import override
 
 from ialelib import backward_kernels, forward_kernels
-from ialelib.kernels import SIDE, C
+from ialelib.kernels import NONE, SIDE, C
 
 # Everything in the kernels is channels-last: images B x H x W x channels, weights with their
 # outputs first or, for the first convolution, last. Of the P windows of the pooling, `which` says
@@ -38,8 +38,9 @@ class _Features(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         which, maps, images, second = ctx.saved_tensors
         rounded = _last(second.to(maps.dtype))
+        grad = grad.float().masked_fill(which == int(NONE), 0)
         first, bias, second, bias_second = _backward(
-            grad.float(), which, _last(maps), _last(images), rounded
+            grad, which, _last(maps), _last(images), rounded
         )
         return None, first.permute(3, 2, 0, 1), bias, second.permute(0, 3, 1, 2), bias_second
 
