@@ -39,6 +39,7 @@ class Steps:
         height, width = (size - SIDE + 1 for size in inputs.shape[1:3])
         background = self.levels[np.bincount(self.inputs.ravel(), minlength=256).argmax()]
         self.sizes = width, background
+        self.dropouts = [_dropout(drop.p) for drop in (model.drop, model.drop_maps)]
         dense, layers = _numbers(model.dense.weight.t()), [_numbers(x) for x in self._small()]
         small, ends = np.concatenate(layers), np.cumsum([len(numbers) for numbers in layers])[:-1]
         size, features, hidden = min(batch_size, len(inputs)), *model.dense.weight.t().shape
@@ -72,7 +73,7 @@ class Steps:
         rows = batch.numpy()
         images, maps, top, dtop, hidden, dhidden = (x[: len(rows)] for x in self.buffers)
         which, (last_lanes, lanes_maps) = self.which[: len(rows)], [x.numpy() for x in lanes]
-        last, dropped = (_dropout(drop.p) for drop in (self.model.drop, self.model.drop_maps))
+        last, dropped = self.dropouts
         first, bias, second, bias_second, bias_dense, *layer = self.weights
         dfirst, dbias, dsecond, dbias_second, dbias_dense, *dlayer = self.gradients
         self.gradient[:] = 0

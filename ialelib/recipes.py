@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ialelib.errors import InputError, unknown
-from ialelib.models import Architecture, Classifier, build
+from ialelib.models import Architecture, Classifier, Noise, build
 from ialelib.seeds import derive
 
 Precision = Literal["float32", "auto"]
@@ -112,10 +112,12 @@ class Job:
             return build(self.architecture, self.weights).train()
         return copy.deepcopy(self.start).train()
 
-    def generators(self, device: torch.device) -> tuple[torch.Generator, torch.Generator]:
+    def generators(self, device: torch.device) -> tuple[torch.Generator, Noise]:
         """One for the order of batches, on the CPU, and one for dropout, on the device."""
-        order, drop = torch.Generator(), torch.Generator(device)
-        return order.manual_seed(self.seed), drop.manual_seed(derive(self.seed, "dropout"))
+        order, seed = torch.Generator().manual_seed(self.seed), derive(self.seed, "dropout")
+        if device.type == "cpu":
+            return order, np.random.SFC64(seed)
+        return order, torch.Generator(device).manual_seed(seed)
 
 
 def has_bfloat16(device: str = "cpu") -> bool:

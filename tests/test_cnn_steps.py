@@ -60,8 +60,8 @@ def dropouts(model: CNN) -> list[Dropout]:
     return [model.drop, model.drop_maps]
 
 
-def noise() -> torch.Generator:
-    return torch.Generator().manual_seed(2)
+def noise() -> np.random.SFC64:
+    return np.random.SFC64(2)
 
 
 def ours(model: CNN, images: np.ndarray, labels: np.ndarray) -> dict[str, Tensor]:

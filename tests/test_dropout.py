@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ialelib.models import CNN, MLP, Architecture, Dropout, build, to_float
+from ialelib.models import CNN, MLP, Architecture, Dropout, Noise, build, to_float
 
 SHARES = [0.25, 0.5, 0.1]
 NUMBERS = [torch.float32, torch.bfloat16, torch.float16, torch.float64]
@@ -15,7 +15,7 @@ NUMBERS = [torch.float32, torch.bfloat16, torch.float16, torch.float64]
 def mask(
     p: float, batch: int, features: int, seed: int = 0, dtype: torch.dtype = torch.float32
 ) -> Tensor:
-    return Dropout(p, features).mask(batch, dtype, torch.Generator().manual_seed(seed))
+    return Dropout(p, features).mask(batch, dtype, np.random.SFC64(seed))
 
 
 def largest_correlation(kept: np.ndarray) -> float:
@@ -49,9 +49,10 @@ def test_features_and_rows_are_independent(p: float) -> None:
     assert largest_correlation((mask(p, 9, 20_000) > 0).numpy()) < bound
 
 
+@pytest.mark.parametrize("generator", [np.random.SFC64(0), torch.Generator().manual_seed(0)])
 @pytest.mark.parametrize("p", SHARES)
-def test_steps_are_independent(p: float) -> None:
-    drop, generator = Dropout(p, 125), torch.Generator().manual_seed(0)
+def test_steps_are_independent(p: float, generator: Noise) -> None:
+    drop = Dropout(p, 125)
     steps = [drop.mask(160, torch.float32, generator).flatten() > 0 for _ in range(6)]
     assert largest_correlation(torch.stack(steps).numpy()) < 5.5 / 20_000**0.5
 

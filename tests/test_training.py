@@ -16,7 +16,7 @@ from ialelib.adam import Adam
 from ialelib.cpu import one_thread
 from ialelib.data import DataSet, balanced
 from ialelib.errors import InputError
-from ialelib.models import CLASSIFIERS, Architecture, Classifier, Dropout, build, to_float
+from ialelib.models import CLASSIFIERS, Architecture, Classifier, Dropout, Noise, build, to_float
 from ialelib.recipes import Job, Recipe, recipe
 from ialelib.training import correct, device, fit, fit_many, predict, with_members
 
@@ -92,7 +92,7 @@ def test_every_step_has_random_bits_for_every_dropout(
     drawn: list[tuple[int, ...]] = []
     real = Dropout.lanes
 
-    def spy(self: Dropout, batch: int, generator: torch.Generator | None = None) -> torch.Tensor:
+    def spy(self: Dropout, batch: int, generator: Noise | None = None) -> torch.Tensor:
         assert generator is not None
         drawn.append((batch, self.features))
         return real(self, batch, generator)
