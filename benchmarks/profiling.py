@@ -29,7 +29,7 @@ KINDS = {
     "last layer and loss": ("head_kernels.py head", "cross_entropy"),
     "other gradients": ("run_backward",),
     "Adam of the other weights": ("head_kernels.py adam", "adam"),
-    "random bits for dropout": ("random_", "bitwise"),
+    "random bits for dropout": ("models.py lanes", "random_", "bitwise"),
     "images from bytes": ("kernels.py look_up", "div_", "sub_"),
 }
 OTHER = "everything else"
@@ -55,7 +55,7 @@ def stages(data: DataSet, imitation: Imitation) -> pd.DataFrame:
     """Share of each stage of a roll-out, in one process."""
     names = {
         ("training.py", "fit"): "training of classifiers",
-        ("training.py", "correct"): "scoring on the validation set",
+        ("episode.py", "score"): "scoring on the validation set",
         ("experts.py", "mc_dropout"): "MC-Dropout",
         ("experts.py", "ensemble"): "ensemble: predictions",
         ("experts.py", "coreset"): "CoreSet",

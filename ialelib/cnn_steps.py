@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ialelib import backward_kernels, dense_kernels, forward_kernels, head_kernels, kernels
+from ialelib.errors import InputError
 from ialelib.kernels import SIDE, C
 from ialelib.models import CNN, to_float
 
@@ -27,18 +28,23 @@ class Steps:
     """Adam steps of one CNN on uint8 images, N x H x W or N x H x W x 3, with int64 labels.
 
     The steps change its own copy of the weights; `finish` gives them to the model.
+
+    Raises:
+        InputError: images of a size that the model is not for, not a label for each, or labels that
+            it has no class for.
     """
 
     def __init__(
         self, model: CNN, inputs: Array, labels: Array, batch_size: int, lr: float
     ) -> None:
+        _check(model, inputs, labels)
         self.model, self.labels, self.lr, self.taken = model, labels, lr, 0
         self.inputs = inputs.reshape(len(inputs), -1)
         levels = to_float(torch.arange(256, dtype=torch.uint8).view(1, 1, 256))
         self.levels = levels.flatten().numpy()
         height, width = (size - SIDE + 1 for size in inputs.shape[1:3])
-        background = self.levels[np.bincount(self.inputs.ravel(), minlength=256).argmax()]
-        self.sizes = width, background
+        bytes_256 = sum(np.bincount(image, minlength=256) for image in self.inputs)
+        self.sizes = width, self.levels[np.argmax(bytes_256)]
         self.dropouts = [_dropout(drop.p) for drop in (model.drop, model.drop_maps)]
         dense, layers = _numbers(model.dense.weight.t()), [_numbers(x) for x in self._small()]
         small, ends = np.concatenate(layers), np.cumsum([len(numbers) for numbers in layers])[:-1]
@@ -67,6 +73,8 @@ class Steps:
 
     def step(self, batch: Tensor, lanes: Sequence[Tensor], rate: float = 1.0) -> None:
         """One step on the samples at these positions, at `rate` times the learning rate.
+
+        There must be no more of them than `batch_size`.
 
         `lanes`: random bits of both dropouts, the one before the last layer first.
         """
@@ -116,6 +124,21 @@ class Steps:
         dense.copy_(torch.from_numpy(self.dense[0]).view(dense.shape))
         for parameter, numbers in zip(self._small(), self.weights, strict=True):
             parameter.copy_(torch.from_numpy(numbers).view(parameter.shape))
+
+
+def _check(model: CNN, inputs: Array, labels: Array) -> None:
+    classes, channels = model.head.out_features, inputs.shape[3] if inputs.ndim == 4 else 1
+    windows = (inputs.shape[1] - SIDE) // 2 * ((inputs.shape[2] - SIDE) // 2)
+    if (channels, windows * C) != (model.conv1.in_channels, model.dense.in_features):
+        raise InputError(f"the classifier to start from is not for images of {inputs.shape[1:]}")
+    if labels.dtype.kind not in "iu":
+        raise InputError(f"labels must be whole numbers, not {labels.dtype}")
+    if len(inputs) != len(labels):
+        raise InputError(f"{len(inputs)} images need as many labels, not {len(labels)}")
+    if labels.min() < 0 or labels.max() >= classes:
+        raise InputError(
+            f"labels must lie between 0 and {classes - 1}, not {labels.min()} and {labels.max()}"
+        )
 
 
 def _numbers(parameter: Tensor) -> Array:

@@ -15,7 +15,7 @@ from ialelib.vectors import add_scaled, dot, loader, lowest, nonzero, store
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
 # kernels.py dcac306daf38a02d
-# head_kernels.py cbeff87cf1f01b47
+# head_kernels.py fd99dc3d4e536b6f
 # vectors.py dd4ccbb4025ff983
 
 OUTPUTS, HALF = U(128), U(64)

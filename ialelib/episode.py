@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from joblib import effective_n_jobs
 from torch import Tensor
 
 from ialelib import cycle as cycles
@@ -172,7 +173,7 @@ def score(cycle: Cycle, models: Sequence[Classifier], threads: int = 1) -> Tenso
     inputs = cycle.data.train_inputs[cycle.validation]
     labels = cycle.data.train_labels[cycle.validation]
     how, distinct = recipe(cycle.setting.recipe), {id(model): model for model in models}
-    with one_thread(), ThreadPoolExecutor(threads) as pool:
+    with one_thread(), ThreadPoolExecutor(effective_n_jobs(threads)) as pool:
         found = pool.map(lambda model: correct(model, inputs, labels, how), distinct.values())
         hits = dict(zip(distinct, found, strict=True))
     return torch.from_numpy(np.stack([hits[id(model)] for model in models]))

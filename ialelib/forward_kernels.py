@@ -78,7 +78,7 @@ def without_pixels(first: Any, second: Any, background: Any) -> Any:
     for c in range(U(C)):
         for k in range(KERNEL):
             top_C[c] += second[0][c * KERNEL + k] * map_C[k % U(C)]
-        if top_C[c] > ZERO:
+        if not top_C[c] <= ZERO:
             which_C[c] = 0
     store(top_C, 0, rectified(load_one(top_C, 0), load_one(top_C, 0)))
     return map_C, top_C, which_C
@@ -172,7 +172,10 @@ def _column(sums: Any, at: int, row: int, j: int) -> Any:
 
 @kernel
 def highest(four: Any, some_P: Any, top: Any, which: Any) -> None:
-    """Each window's maximum, or 0 if that is more; and which of its four it is, or NONE."""
+    """Each window's maximum, or 0 if that is more; and which of its four it is, or NONE.
+
+    What is no number is no NONE either: gradients of its kind come to an output that exists.
+    """
     for k in range(U(len(some_P))):
         p = some_P[k]
         for c in range(U(C)):
@@ -184,7 +187,7 @@ def highest(four: Any, some_P: Any, top: Any, which: Any) -> None:
             best = max(upper, lower)
             at = low if lower > upper else up
             top[p * U(C) + c] = ZERO if best < ZERO else best
-            which[p * U(C) + c] = at if best > ZERO else NONE
+            which[p * U(C) + c] = NONE if best <= ZERO else at
 
 
 @kernel

@@ -9,7 +9,7 @@ from ialelib.kernels import ZERO, U, drop, kernel
 # Numba compiles anew what it keeps when this file changes; so here is the checksum of another:
 # kernels.py dcac306daf38a02d
 
-DECAY_MEAN, DECAY_SQUARE = np.float32(0.1), np.float32(0.001)
+DECAY_MEAN, DECAY_SQUARE, KEPT_SQUARE = np.float32(0.1), np.float32(0.001), np.float32(0.999)
 EPSILON = np.float32(1e-8)
 
 
@@ -25,7 +25,7 @@ def adam(state: Any, gradient: Any, first: int, count: int, rates: Any) -> None:
     for i in range(U(count)):
         at, g = U(first) + i, gradient[i]
         m = mean[at] + (g - mean[at]) * DECAY_MEAN
-        v = square[at] + (g * g - square[at]) * DECAY_SQUARE
+        v = square[at] * KEPT_SQUARE + g * g * DECAY_SQUARE
         mean[at], square[at] = m, v
         weight[at] -= rate * m / (np.sqrt(v) * root + EPSILON)
 

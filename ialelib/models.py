@@ -82,6 +82,8 @@ def given_masks(drops: Sequence[Dropout], masks: Sequence[Tensor]) -> Iterator[N
 class Classifier(nn.Module):
     """Base: `forward(inputs) -> (logits_N_C, embedding_N_D)`; `head` maps the second to the first.
 
+    Each kind has its own `features` and, if dropout comes after these, `embed_features`.
+
     `inputs` are float, N x channels x H x W (images) or N x 2 (points).
     """
 

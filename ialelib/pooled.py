@@ -17,6 +17,8 @@ from typing_extensions import override
 from ialelib import backward_kernels, forward_kernels
 from ialelib.kernels import NONE, SIDE, C
 
+BLACK = np.float32(-1)  # of an image as `to_float` gives it: what empty windows see
+
 # Everything in the kernels is channels-last: images B x H x W x channels, weights with their
 # outputs first or, for the first convolution, last. Of the P windows of the pooling, `which` says
 # which output is the maximum.
@@ -63,7 +65,7 @@ def _backward(
     backward_kernels.backward(
         *(tensor.contiguous().flatten(1).numpy() for tensor in samples),
         weight_C_2_2_C.flatten().numpy(),
-        (channels, width, np.float32(0)),
+        (channels, width, BLACK),
         tuple(tensor.flatten().numpy() for tensor in found),
     )
     return found

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ialelib import training
 from ialelib.cnn_steps import Steps
 from ialelib.cpu import one_thread
+from ialelib.errors import InputError
 from ialelib.models import CNN, Architecture, Dropout, build, given_masks, to_float
 from ialelib.recipes import Job, Recipe
 
@@ -87,13 +88,13 @@ def theirs(model: CNN, images: np.ndarray, labels: np.ndarray) -> dict[str, Tens
     return dict(zip(parameters, torch.autograd.grad(loss, list(parameters.values())), strict=True))
 
 
-def assert_equal(model: CNN, images: np.ndarray, tolerance: float = 1e-5) -> None:
-    labels = np.arange(len(images)) * 7 % 10
+def assert_equal(model: CNN, images: np.ndarray, labels: np.ndarray | None = None) -> None:
+    labels = np.arange(len(images)) * 7 % 10 if labels is None else labels
     found, expected = ours(model, images, labels), theirs(model, images, labels)
     assert found.keys() == expected.keys()
     for name, gradient in expected.items():
         assert float(gradient.abs().max()) > 0
-        assert float((found[name] - gradient).detach().norm() / gradient.norm()) < tolerance, name
+        assert float((found[name] - gradient).detach().norm() / gradient.norm()) < 1e-5, name
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -224,6 +225,51 @@ def test_other_classifiers_and_numbers_use_operators(monkeypatch: pytest.MonkeyP
 def test_what_does_not_fit_gets_the_error_of_torch() -> None:
     with pytest.raises(RuntimeError, match="to have 1 channels"):
         training.fit(replace(job(), inputs=photographs((9, 9, 3), 70)))
+
+
+@pytest.mark.parametrize("classes", [2, 47])
+def test_other_numbers_of_classes(classes: int) -> None:
+    model = build(Architecture("cnn", classes, (12, 9)), 0).train()
+    assert isinstance(model, CNN)
+    assert_equal(model, photographs((12, 9)), labels=np.arange(5) % classes)
+
+
+def test_images_in_other_orders_of_memory() -> None:
+    plain, some = training.fit(job()).state_dict(), job()
+    read_only = some.inputs.copy()
+    read_only.flags.writeable = False
+    for inputs in (np.asfortranarray(some.inputs), np.repeat(some.inputs, 2, 0)[::2], read_only):
+        found = training.fit(replace(some, inputs=inputs)).state_dict()
+        assert all(torch.equal(found[name], weights) for name, weights in plain.items())
+
+
+@pytest.mark.parametrize("name", ["conv1.weight", "conv2.bias", "dense.weight", "head.bias"])
+def test_weights_that_are_no_numbers_spread_and_harm_no_memory(name: str) -> None:
+    some, start = job((28, 28)), cnn()
+    with torch.no_grad():
+        dict(start.named_parameters())[name].view(-1)[0] = torch.nan
+    model = training.fit(replace(some, start=start))
+    assert bool(model.head.weight.isnan().any())
+
+
+def test_a_learning_rate_that_ends_in_no_numbers_harms_no_memory() -> None:
+    training.fit(replace(job((28, 28)), recipe=Recipe(steps=10, lr=1e10)))
+
+
+def test_a_start_for_other_images_is_refused() -> None:
+    for shape in ((32, 32), (9, 9, 3)):
+        with pytest.raises(InputError, match=r"start from is not for images of \(9, 9\)"):
+            training.fit(replace(job(), start=cnn(shape)))
+
+
+def test_labels_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(InputError, match="whole numbers, not float64"):
+        training.fit(replace(job(), labels=np.zeros(70)))
+    with pytest.raises(InputError, match="70 images need as many labels, not 71"):
+        training.fit(replace(job(), labels=np.zeros(71, np.int64)))
+    for label in (-1, 10):
+        with pytest.raises(InputError, match="between 0 and 9, not"):
+            training.fit(replace(job(), labels=np.array([label] * 70)))
 
 
 @pytest.mark.parametrize(
