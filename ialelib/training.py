@@ -13,8 +13,9 @@ from torch import Tensor
 from ialelib import stack
 from ialelib.adam import Adam
 from ialelib.cpu import keep_memory, one_thread
+from ialelib.dropout import given_masks
 from ialelib.errors import InputError
-from ialelib.models import CNN, Classifier, build, given_masks, to_float
+from ialelib.models import CNN, Classifier, build, to_float
 from ialelib.recipes import RECIPES, Job, Recipe, autocast, batches, number_type, recipe
 from ialelib.workers import end_with_parent
 
@@ -145,10 +146,10 @@ def predict_often(
     more than `KEPT` numbers.
     """
     where = model.head.weight.device.type
-    parts = [inputs[start : start + batch] for start in range(0, len(inputs), batch)]
+    parts = [inputs[start : start + batch] for start in range(0, max(len(inputs), 1), batch)]
     with one_thread():
         first = model.features(to_float(torch.tensor(parts[0]).to(where)))
-        if first.numel() // len(parts[0]) * len(inputs) > KEPT:
+        if first[:1].numel() * len(inputs) > KEPT:
             return [predict(model, inputs, batch)[0] for _ in range(passes)]
         others = [model.features(to_float(torch.tensor(part).to(where))) for part in parts[1:]]
         features = [first, *others]

@@ -126,3 +126,8 @@ def test_passes_compute_once_what_comes_before_dropout() -> None:
     model.last.register_forward_hook(lambda *_: seen.append("last"))
     predict_often(model, np.zeros((10, 28, 28), np.uint8), 4)
     assert seen == ["hidden", *["last"] * 4]
+
+
+def test_passes_over_nothing_are_empty() -> None:
+    passes = predict_often(mlp(), np.zeros((0, 28, 28), np.uint8), 2)
+    assert [tuple(logits.shape) for logits in passes] == [(0, 10), (0, 10)]
