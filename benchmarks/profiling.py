@@ -29,7 +29,7 @@ KINDS = {
     "last layer and loss": ("head_kernels.py head", "cross_entropy"),
     "other gradients": ("run_backward",),
     "Adam of the other weights": ("head_kernels.py adam", "adam"),
-    "random bits for dropout": ("models.py lanes", "random_", "bitwise"),
+    "random bits for dropout": ("dropout.py lanes", "random_", "bitwise"),
     "images from bytes": ("kernels.py look_up", "div_", "sub_"),
 }
 OTHER = "everything else"

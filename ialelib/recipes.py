@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ialelib.dropout import Noise
 from ialelib.errors import InputError, unknown
-from ialelib.models import Architecture, Classifier, Noise, build
+from ialelib.models import Architecture, Classifier, build
 from ialelib.seeds import derive
 
 Precision = Literal["float32", "auto"]

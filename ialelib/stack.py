@@ -11,7 +11,8 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from ialelib.adam import Adam
 from ialelib.cpu import keep_memory, one_thread
-from ialelib.models import Classifier, given_masks, to_float
+from ialelib.dropout import given_masks
+from ialelib.models import Classifier, to_float
 from ialelib.recipes import Job, autocast, batches, number_type
 
 

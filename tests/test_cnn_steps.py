@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from ialelib import training
 from ialelib.cnn_steps import Steps
 from ialelib.cpu import one_thread
+from ialelib.dropout import Dropout, given_masks
 from ialelib.errors import InputError
-from ialelib.models import CNN, Architecture, Dropout, build, given_masks, to_float
+from ialelib.models import CNN, Architecture, build, to_float
 from ialelib.recipes import Job, Recipe
 
 ROOT = Path(__file__).parents[1]

@@ -15,8 +15,9 @@ from ialelib import stack, training
 from ialelib.adam import Adam
 from ialelib.cpu import one_thread
 from ialelib.data import DataSet, balanced
+from ialelib.dropout import Dropout, Noise
 from ialelib.errors import InputError
-from ialelib.models import CLASSIFIERS, Architecture, Classifier, Dropout, Noise, build, to_float
+from ialelib.models import CLASSIFIERS, Architecture, Classifier, build, to_float
 from ialelib.recipes import Job, Recipe, recipe
 from ialelib.training import correct, device, fit, fit_many, predict, with_members
 
