@@ -277,7 +277,8 @@ def test_labels_that_do_not_fit_are_refused() -> None:
     ("user", "used"),
     [
         ("kernels", ["vectors"]),
-        ("forward_kernels", ["vectors", "kernels"]),
+        ("winograd_kernels", ["vectors", "kernels"]),
+        ("forward_kernels", ["vectors", "kernels", "winograd_kernels"]),
         ("backward_kernels", ["vectors", "kernels"]),
         ("head_kernels", ["kernels"]),
         ("dense_kernels", ["vectors", "kernels", "head_kernels"]),
