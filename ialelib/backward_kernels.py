@@ -28,8 +28,8 @@ from ialelib.kernels import (
 from ialelib.vectors import add_scaled, added, lowest, nonzero, rectified, store
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# kernels.py dcac306daf38a02d
-# vectors.py dd4ccbb4025ff983
+# kernels.py fb7b8a8af861eadf
+# vectors.py 11d7ecbaf7f133e9
 
 ONE = np.float32(1)
 

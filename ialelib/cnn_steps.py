@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ialelib import backward_kernels, dense_kernels, forward_kernels, head_kernels, kernels
@@ -21,6 +22,7 @@ from ialelib.kernels import SIDE, C
 from ialelib.models import CNN, to_float
 
 Array = np.ndarray
+SPAN = int(dense_kernels.SPAN)
 LINE = 16  # float32 numbers that the processor's cache keeps together
 
 
@@ -46,7 +48,7 @@ class Steps:
         bytes_256 = sum(np.bincount(image, minlength=256) for image in self.inputs)
         self.sizes = width, self.levels[np.argmax(bytes_256)]
         self.dropouts = [_dropout(drop.p) for drop in (model.drop, model.drop_maps)]
-        dense, layers = _numbers(model.dense.weight.t()), [_numbers(x) for x in self._small()]
+        dense, layers = self._blocks(), [_numbers(x) for x in self._small()]
         small, ends = np.concatenate(layers), np.cumsum([len(numbers) for numbers in layers])[:-1]
         size, features, hidden = min(batch_size, len(inputs)), *model.dense.weight.t().shape
         counts = self.inputs.shape[1], height * width * C, features, features, hidden, hidden
@@ -57,6 +59,11 @@ class Steps:
         self.dense[0], self.small[0], self.gradient = dense, small, gradient[0]
         self.weights = np.split(self.small[0], ends)
         self.gradients = np.split(self.gradient, ends)
+
+    def _blocks(self) -> Array:
+        """The dense layer's weights as its kernels take them, with zeros to fill the last block."""
+        weight_O_F = F.pad(self.model.dense.weight, (0, -self.model.dense.in_features % SPAN))
+        return _numbers(weight_O_F.unflatten(1, (-1, SPAN)).transpose(0, 1))
 
     def _small(self) -> list[Any]:
         """All parameters but the dense layer's weights, their dimensions in the kernels' order."""
@@ -120,8 +127,9 @@ class Steps:
     @torch.no_grad()
     def finish(self) -> None:
         """Write the weights into the model's parameters."""
-        dense = self.model.dense.weight.t()
-        dense.copy_(torch.from_numpy(self.dense[0]).view(dense.shape))
+        outputs, inputs = self.model.dense.weight.shape
+        blocks = torch.from_numpy(self.dense[0]).view(-1, outputs, SPAN)
+        self.model.dense.weight.copy_(blocks.transpose(0, 1).flatten(1)[:, :inputs])
         for parameter, numbers in zip(self._small(), self.weights, strict=True):
             parameter.copy_(torch.from_numpy(numbers).view(parameter.shape))
 

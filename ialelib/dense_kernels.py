@@ -1,8 +1,9 @@
-"""Numba's kernels for the CNN's first dense layer in training, whose inputs are two thirds zeros.
+"""Numba's kernels for the CNN's first dense layer in training, most of whose numbers are zeros.
 
-Inputs are zero after ReLU and dropout where these say so, and the kernels visit the others alone.
-Sixty-four inputs at a time, those of two windows, stay in the processor's cache for all samples,
-and half of the outputs in registers. Weights are flat, by input and output.
+Inputs are zero after ReLU and dropout where these say so, and so are five in six of the outputs'
+gradients. Forward, the kernels visit the other inputs alone, and backward the other gradients.
+Sixty-four inputs at a time, those of two windows, stay in the processor's cache for all samples.
+Weights are flat: such blocks of inputs, and in each the outputs, and for each output the inputs.
 """
 
 from typing import Any
@@ -11,100 +12,100 @@ import numpy as np
 
 from ialelib.head_kernels import adam
 from ialelib.kernels import ZERO, C, U, kernel, load_one
-from ialelib.vectors import add_scaled, dot, loader, lowest, nonzero, store
+from ialelib.vectors import add_scaled, loader, lowest, nonzero, rectified, store, turn
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# kernels.py dcac306daf38a02d
-# head_kernels.py fd99dc3d4e536b6f
-# vectors.py dd4ccbb4025ff983
+# kernels.py fb7b8a8af861eadf
+# head_kernels.py 7c51c132b176cae8
+# vectors.py 11d7ecbaf7f133e9
 
 OUTPUTS, HALF = U(128), U(64)
 SPAN = U(2 * C)  # inputs at a time
-BITS = U(64)  # samples at a time, a bit for each
-ONE = U(1)
+ONE, EIGHT = U(1), U(8)
 
 load_half = loader(64)
 
 
 @kernel
-def near(x_B: Any, first: int, x_B_S: Any, bits_B: Any) -> None:
-    """Copy up to SPAN inputs of each sample, and note which of them are not zero, bit by bit."""
+def near(x_B: Any, first: int, x_B_S: Any) -> None:
+    """Copy SPAN inputs of each sample; zeros stand for those that there are not."""
     two = U(x_B.shape[1]) > first + U(C)
+    nothing_C = load_one(np.zeros(C, np.float32), 0)
     for b in range(U(len(x_B))):
-        x_C = load_one(x_B[b], first)
-        store(x_B_S, b * SPAN, x_C)
-        bits_B[b] = nonzero(x_C)
-        if two:
-            x_C = load_one(x_B[b], first + U(C))
-            store(x_B_S, b * SPAN + U(C), x_C)
-            bits_B[b] |= U(nonzero(x_C)) << U(C)
+        store(x_B_S, b * SPAN, load_one(x_B[b], first))
+        store(x_B_S, b * SPAN + U(C), load_one(x_B[b], first + U(C)) if two else nothing_C)
+
+
+@kernel
+def by_input(weight: Any, first: int, weight_S: Any) -> None:
+    """Turn SPAN inputs' weights: for each half of the outputs by input and output."""
+    for o in range(U(0), OUTPUTS, EIGHT):
+        for s in range(U(0), SPAN, EIGHT):
+            half = o // HALF
+            to = (half * SPAN + s) * HALF + o - half * HALF
+            turn(weight, (first * OUTPUTS) + o * SPAN + s, SPAN, weight_S, to, HALF)
 
 
 @kernel
 def dense(x_B: Any, weight: Any, bias: Any, y_B: Any) -> None:
     """The layer's outputs."""
     batch, inputs = U(len(x_B)), U(x_B.shape[1])
-    x_B_S, bits_B = np.empty(batch * SPAN, np.float32), np.empty(batch, np.uint64)
-    weight_S, y = np.empty(SPAN * HALF, np.float32), np.empty(batch * HALF, np.float32)
-    for half in range(U(0), OUTPUTS, HALF):
+    x_B_S, weight_S = np.empty(batch * SPAN, np.float32), np.empty(SPAN * OUTPUTS, np.float32)
+    y = np.empty(batch * OUTPUTS, np.float32)
+    for half in range(U(2)):
         for b in range(batch):
-            store(y, b * HALF, load_half(bias, half))
-        for first in range(U(0), inputs, SPAN):
-            near(x_B, first, x_B_S, bits_B)
-            for s in range(min(SPAN, inputs - first)):
-                store(weight_S, s * HALF, load_half(weight, (first + s) * OUTPUTS + half))
+            store(y, (half * batch + b) * HALF, load_half(bias, half * HALF))
+    for first in range(U(0), inputs, SPAN):
+        near(x_B, first, x_B_S)
+        by_input(weight, first, weight_S)
+        for half in range(U(2)):
             for b in range(batch):
-                total, bits = load_half(y, b * HALF), bits_B[b]
+                at = (half * batch + b) * HALF
+                total, bits = load_half(y, at), U(nonzero(load_one(x_B_S, b * SPAN)))
+                bits |= U(nonzero(load_one(x_B_S, b * SPAN + U(C)))) << U(C)
                 while bits:
                     s = lowest(bits)
                     bits &= bits - ONE
-                    total = add_scaled(total, x_B_S[b * SPAN + s], load_half(weight_S, s * HALF))
-                store(y, b * HALF, total)
-        for b in range(batch):
-            store(y_B[b], half, load_half(y, b * HALF))
+                    weight_H = load_half(weight_S, (half * SPAN + s) * HALF)
+                    total = add_scaled(total, x_B_S[b * SPAN + s], weight_H)
+                store(y, at, total)
+    for b in range(batch):
+        store(y_B[b], U(0), load_half(y, b * HALF))
+        store(y_B[b], HALF, load_half(y, (batch + b) * HALF))
 
 
 @kernel
-def turned(bits_B: Any, bits_S: Any) -> None:
-    """A bit for each input of a sample, turned into one for each sample of an input."""
-    bits_S[:] = U(0)
-    for b in range(U(len(bits_B))):
-        bits = bits_B[b]
-        for s in range(SPAN):
-            bits_S[s] |= ((bits >> s) & ONE) << b
+def listed(grad_B: Any) -> Any:
+    """List the gradients that are not zero, row by row.
+
+    The list: where each one's numbers begin, SPAN for each column; the gradients; where each row's
+    begin.
+    """
+    rows, columns = U(len(grad_B)), U(grad_B.shape[1])
+    at, value = (
+        np.empty(rows * columns + ONE, np.uint32),
+        np.empty(rows * columns + ONE, np.float32),
+    )
+    start, n = np.empty(rows + ONE, np.uint64), U(0)
+    for row in range(rows):
+        start[row] = n
+        for column in range(columns):
+            at[n], value[n] = column * SPAN, grad_B[row, column]
+            n += U(value[n] != ZERO)
+    start[rows] = n
+    return at, value, start
 
 
 @kernel
-def halves(grad_B: Any) -> Any:
-    """Of up to BITS samples at a time the first half of each one's gradients, then the second."""
-    batch = U(len(grad_B))
-    found = np.empty(batch * OUTPUTS, np.float32)
-    for begin in range(U(0), batch, BITS):
-        size = min(BITS, batch - begin)
-        for b in range(size):
-            at = begin * OUTPUTS + b * HALF
-            store(found, at, load_half(grad_B[begin + b], U(0)))
-            store(found, at + size * HALF, load_half(grad_B[begin + b], HALF))
-    return found
-
-
-@kernel
-def to_weights(bits: Any, x_B_S: Any, s: int, grad: Any, start: int, total: Any) -> Any:
-    """Add to the gradients of one input's weights what the samples of `bits` share."""
-    while bits:
-        b = lowest(bits)
-        bits &= bits - ONE
-        total = add_scaled(total, x_B_S[b * SPAN + s], load_half(grad, start + b * HALF))
-    return total
-
-
-@kernel
-def to_input(bits: Any, weights: Any, s: int, grad: Any, start: int, dx_B_S: Any) -> None:
-    """Add to one input's gradient in the samples of `bits`."""
-    while bits:
-        b = lowest(bits)
-        bits &= bits - ONE
-        dx_B_S[b * SPAN + s] += dot(weights, load_half(grad, start + b * HALF))
+def combined(some: Any, row: int, numbers: Any, first: int, nothing_C: Any) -> Any:
+    """Two windows' sums of the numbers that one row of a list names, each times its gradient."""
+    at, value, start = some
+    one = two = nothing_C
+    for k in range(start[row], start[row + ONE]):
+        i = first + U(at[k])
+        one = add_scaled(one, value[k], load_one(numbers, i))
+        two = add_scaled(two, value[k], load_one(numbers, i + U(C)))
+    return one, two
 
 
 @kernel
@@ -114,30 +115,22 @@ def dense_backward(x_B: Any, growth: Any, grad_B: Any, dx_B: Any, state: Any, ra
     The second is zero where `x_B` is: there, ReLU or dropout holds it back; dropout multiplied
     the others by `growth`. `state`, `rates`: see `adam`.
     """
-    batch, inputs, grad, weight = U(len(x_B)), U(x_B.shape[1]), halves(grad_B), state[0]
-    size, dw = min(BITS, batch), np.empty(SPAN * OUTPUTS, np.float32)
+    batch, inputs, weight = U(len(x_B)), U(x_B.shape[1]), state[0]
+    x_B_S, dw = np.empty(batch * SPAN, np.float32), np.empty(SPAN * OUTPUTS, np.float32)
+    by_sample, by_output = listed(grad_B), listed(grad_B.T)
     nothing_C = load_one(np.zeros(C, np.float32), 0)
-    x_B_S, dx_B_S = np.empty(size * SPAN, np.float32), np.empty(size * SPAN, np.float32)
-    bits_B, bits_S = np.empty(size, np.uint64), np.empty(SPAN, np.uint64)
     for first in range(U(0), inputs, SPAN):
-        count = min(SPAN, inputs - first)
-        dw[:] = ZERO
-        for begin in range(U(0), batch, BITS):
-            some_x, dx = x_B[begin : begin + BITS], dx_B[begin : begin + BITS]
-            some = U(len(some_x))
-            near(some_x, first, x_B_S, bits_B)
-            turned(bits_B[:some], bits_S)
-            dx_B_S[:] = ZERO
-            for half in range(U(2)):
-                start = begin * OUTPUTS + half * some * HALF
-                for s in range(count):
-                    bits, at = bits_S[s], s * OUTPUTS + half * HALF
-                    total = load_half(dw, at)
-                    store(dw, at, to_weights(bits, x_B_S, s, grad, start, total))
-                    values = load_half(weight, first * OUTPUTS + at)
-                    to_input(bits, values, s, grad, start, dx_B_S)
-            for b in range(some):
-                for s in range(U(0), count, U(C)):
-                    dx_C = load_one(dx_B_S, b * SPAN + s)
-                    store(dx[b], first + s, add_scaled(nothing_C, growth, dx_C))
-        adam(state, dw, first * OUTPUTS, count * OUTPUTS, rates)
+        near(x_B, first, x_B_S)
+        at, two = first * OUTPUTS, inputs > first + U(C)
+        for b in range(batch):
+            left, right = combined(by_sample, b, weight, at, nothing_C)
+            x_C = load_one(x_B_S, b * SPAN)
+            store(dx_B[b], first, rectified(x_C, add_scaled(nothing_C, growth, left)))
+            if two:
+                x_C = load_one(x_B_S, b * SPAN + U(C))
+                store(dx_B[b], first + U(C), rectified(x_C, add_scaled(nothing_C, growth, right)))
+        for o in range(OUTPUTS):
+            left, right = combined(by_output, o, x_B_S, U(0), nothing_C)
+            store(dw, o * SPAN, left)
+            store(dw, o * SPAN + U(C), right)
+        adam(state, dw, at, SPAN * OUTPUTS, rates)

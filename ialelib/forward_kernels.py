@@ -37,9 +37,9 @@ from ialelib.winograd_kernels import (
 )
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# kernels.py dcac306daf38a02d
-# winograd_kernels.py d9fd987b390e781c
-# vectors.py dd4ccbb4025ff983
+# kernels.py fb7b8a8af861eadf
+# winograd_kernels.py b32fbd0bd9bff8d5
+# vectors.py 11d7ecbaf7f133e9
 
 
 @kernel

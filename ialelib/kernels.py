@@ -21,7 +21,7 @@ from numba import njit
 from ialelib.vectors import PIECE, loader
 
 # Numba compiles anew what it keeps when this file changes; so here is the checksum of another:
-# vectors.py dd4ccbb4025ff983
+# vectors.py 11d7ecbaf7f133e9
 
 # Compile-time constants, so that the compiler unrolls the loops over them. Indices are unsigned,
 # as those that may be negative, counted from the end, keep it from using vector instructions.

@@ -16,7 +16,6 @@ from typing_extensions import override
 
 intrinsic: Any = extending.intrinsic
 FUSED = ("contract",)  # a product and a sum may be rounded once
-ANY_ORDER = ("reassoc",)
 INT = ir.IntType(32)
 PIECE = 8  # numbers in one of the processor's registers
 
@@ -101,28 +100,6 @@ def less(typing: Any, one: Any, two: Any) -> Any:
 
 
 @intrinsic
-def dot(typing: Any, one: Any, two: Any) -> Any:
-    """Sum of the products of two vectors' numbers."""
-
-    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        pieces = [
-            [_piece(builder, whole, at) for at in range(0, one.size, PIECE)] for whole in given
-        ]
-        totals = [builder.fmul(*pair) for pair in zip(*(some[:2] for some in pieces), strict=True)]
-        for i, pair in enumerate(zip(*(some[2:] for some in pieces), strict=True)):
-            product = builder.fmul(*pair, flags=FUSED)
-            totals[i % 2] = builder.fadd(totals[i % 2], product, flags=FUSED)
-        total = builder.fadd(*totals)
-        name = f"llvm.vector.reduce.fadd.v{PIECE}f32"
-        kind = ir.FunctionType(ir.FloatType(), [ir.FloatType(), total.type])
-        function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
-        zero = ir.Constant(ir.FloatType(), -0.0)
-        return builder.call(function, [zero, total], fastmath=ANY_ORDER)
-
-    return types.float32(one, one), generate
-
-
-@intrinsic
 def rectified(typing: Any, decides: Any, vector: Any) -> Any:
     """0 where `decides` is 0 or less, else `vector`; both the same give ReLU, numbers or none."""
 
@@ -154,14 +131,55 @@ def lowest(typing: Any, bits: Any) -> Any:
     return types.uint64(types.uint64), generate
 
 
+@intrinsic
+def turn(
+    typing: Any, source: Any, start: Any, stride: Any, target: Any, to: Any, width: Any
+) -> Any:
+    """Copy a square of PIECE x PIECE numbers, and its rows, `stride` apart, become columns.
+
+    `start`, `to`: where it begins in each array. `width`: distance of the target's rows.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
+        kinds, piece = signature.args, Vector(PIECE)
+        rows = []
+        for at in _line(builder, given[1], given[2]):
+            rows.append(builder.load(_address(context, builder, kinds[0], piece, given[0], at)))
+            rows[-1].align = 4
+        for step in (1, 2, 4):
+            rows = _exchanged(builder, rows, step)
+        for row, at in zip(rows, _line(builder, given[4], given[5]), strict=True):
+            address = _address(context, builder, kinds[3], piece, given[3], at)
+            builder.store(row, address, align=4)
+        return context.get_dummy_value()
+
+    return types.none(source, start, stride, target, to, width), generate
+
+
+def _line(builder: Any, start: Any, stride: Any) -> list[Any]:
+    places = [start]
+    for _ in range(PIECE - 1):
+        places.append(builder.add(places[-1], stride))
+    return places
+
+
+def _exchanged(builder: Any, rows: list[Any], step: int) -> list[Any]:
+    """Of rows `step` apart, pairs of blocks of step x step numbers off the diagonal exchanged."""
+    found = list(rows)
+    lanes = range(PIECE)
+    upper = [i if not i & step else i - step + PIECE for i in lanes]
+    lower = [i + step if not i & step else i + PIECE for i in lanes]
+    for i in lanes:
+        if not i & step:
+            for k, order in ((i, upper), (i + step, lower)):
+                mask = ir.Constant(ir.VectorType(INT, PIECE), order)
+                found[k] = builder.shuffle_vector(rows[i], rows[i + step], mask)
+    return found
+
+
 def _address(context: Any, builder: Any, array: Any, vector: Vector, value: Any, start: Any) -> Any:
     data = context.make_array(array)(context, builder, value).data
     return builder.bitcast(builder.gep(data, [start]), vector.llvm.as_pointer())
-
-
-def _piece(builder: Any, whole: Any, first: int) -> Any:
-    positions = ir.Constant(ir.VectorType(INT, PIECE), list(range(first, first + PIECE)))
-    return builder.shuffle_vector(whole, whole, positions)
 
 
 def _repeated(builder: Any, value: Any, vector: Vector) -> Any:

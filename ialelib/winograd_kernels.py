@@ -13,8 +13,8 @@ from ialelib.kernels import PAIR, C, U, kernel, load_half, load_one, load_piece
 from ialelib.vectors import PIECE, add_scaled, added, less, store
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# kernels.py dcac306daf38a02d
-# vectors.py dd4ccbb4025ff983
+# kernels.py fb7b8a8af861eadf
+# vectors.py 11d7ecbaf7f133e9
 
 NINE = 9  # products for a window's four outputs (`products`)
 GROUP, SIX = 24, 6  # windows that share the cache, and registers

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ialelib.vectors import add_scaled, dot, loader, lowest, nonzero, rectified, store
+from ialelib.vectors import add_scaled, loader, lowest, nonzero, rectified, store, turn
 
 load, load_32 = loader(8), loader(32)
 
@@ -25,9 +25,8 @@ def masked(decides: Any, values: Any, result: Any) -> None:
 
 @njit
 def positions(numbers: Any, result: Any) -> None:
-    """Of those that are not zero, and the sum of all squares."""
+    """Of those that are not zero."""
     bits, n = np.uint64(nonzero(load_32(numbers, 0))), 0
-    result[-1] = dot(load_32(numbers, 0), load_32(numbers, 0))
     while bits:
         result[n] = lowest(bits)
         bits &= bits - np.uint64(1)
@@ -57,14 +56,21 @@ def test_bits_of_numbers_that_are_not_zero() -> None:
     numbers[[0, 1, 7, 30, 31]] = 1e-45, -2, 4, np.inf, 0.5
     numbers[20] = -0.0
     positions(numbers, result)
-    assert result.tolist() == [0, 1, 7, 30, 31, -1, -1, np.inf]
+    assert result.tolist() == [0, 1, 7, 30, 31, -1, -1, -1]
     numbers[[2, 30]] = np.nan, 0
     positions(numbers, result)
     assert result[:5].tolist() == [0, 1, 2, 7, 31]
-    assert np.isnan(result[-1])
 
 
-def test_the_sum_of_squares() -> None:
-    result = np.empty(40, np.float32)
-    positions(np.arange(32, dtype=np.float32), result)
-    assert result[-1] == 31 * 32 * 63 / 6
+@njit
+def turned(source: Any, start: int, stride: int, target: Any, to: int, width: int) -> None:
+    turn(source, start, stride, target, to, width)
+
+
+def test_a_square_that_is_turned_has_columns_for_rows() -> None:
+    source, target = np.arange(200, dtype=np.float32), np.full((10, 12), -1, np.float32)
+    turned(source, 5, 20, target.ravel(), 14, 12)
+    square = source[5:165].reshape(8, 20)[:, :8]
+    np.testing.assert_array_equal(target[1:9, 2:10], square.T)
+    target[1:9, 2:10] = -1
+    assert (target == -1).all(), "written outside"
