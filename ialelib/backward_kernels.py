@@ -28,7 +28,7 @@ from ialelib.kernels import (
 from ialelib.vectors import add_scaled, added, lowest, nonzero, rectified, store
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# kernels.py fb7b8a8af861eadf
+# kernels.py 42958bce8896e156
 # vectors.py 11d7ecbaf7f133e9
 
 ONE = np.float32(1)

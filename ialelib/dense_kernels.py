@@ -15,8 +15,8 @@ from ialelib.kernels import ZERO, C, U, kernel, load_one
 from ialelib.vectors import add_scaled, loader, lowest, nonzero, rectified, store, turn
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# kernels.py fb7b8a8af861eadf
-# head_kernels.py 7c51c132b176cae8
+# kernels.py 42958bce8896e156
+# head_kernels.py 5b6e9ae53b07bbc6
 # vectors.py 11d7ecbaf7f133e9
 
 OUTPUTS, HALF = U(128), U(64)

@@ -21,7 +21,6 @@ from ialelib.kernels import (
     inside,
     kernel,
     load_one,
-    load_two,
     pixel_lists,
     reached,
     seeing,
@@ -37,8 +36,8 @@ from ialelib.winograd_kernels import (
 )
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# kernels.py fb7b8a8af861eadf
-# winograd_kernels.py b32fbd0bd9bff8d5
+# kernels.py 42958bce8896e156
+# winograd_kernels.py 33292eda0f97a6d0
 # vectors.py 11d7ecbaf7f133e9
 
 
@@ -120,21 +119,6 @@ def fill(spans: Any, across: int, corner_P: Any, empty: Any, found: Any) -> None
                 store(top, p * C, load_one(top_C, 0))
                 for c in range(U(C)):
                     which[U(p * C) + c] = which_C[c]
-
-
-@kernel
-def pool(y_B: Any, width: int, top_B: Any, which_B: Any) -> None:
-    """ReLU and 2x2 pooling of the second convolution's outputs, where torch computed these."""
-    windows, across, four = top_B.shape[1] // C, width // 2, np.empty(4 * C, np.float32)
-    one = np.zeros(1, np.uint64)
-    for b in range(len(y_B)):
-        y, top, which = y_B[b], top_B[b], which_B[b]
-        for p in range(windows):
-            at = U((p // across * 2 * width + p % across * 2) * C)
-            store(four, U(0), load_two(y, at))
-            store(four, PAIR, load_two(y, at + U(width * C)))
-            one[0] = p
-            highest(four, one, top, which)
 
 
 @kernel

@@ -7,7 +7,7 @@ import numpy as np
 from ialelib.kernels import ZERO, U, drop, kernel
 
 # Numba compiles anew what it keeps when this file changes; so here is the checksum of another:
-# kernels.py fb7b8a8af861eadf
+# kernels.py 42958bce8896e156
 
 DECAY_MEAN, DECAY_SQUARE, KEPT_SQUARE = np.float32(0.1), np.float32(0.001), np.float32(0.999)
 EPSILON = np.float32(1e-8)

@@ -10,7 +10,7 @@ Most of many images is background, pixels of one value: `spans` say where in eac
 of positions of the maps, there are others, from which to which. What sees the background alone has
 the same result everywhere, computed once.
 
-Nothing checks bounds: `ialelib.cnn_steps` and `ialelib.pooled` do.
+Nothing checks bounds: `ialelib.cnn_steps` does.
 """
 
 from typing import Any

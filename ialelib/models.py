@@ -105,12 +105,6 @@ class CNN(Classifier):
 
     @override
     def features(self, inputs: Tensor) -> Tensor:
-        if self.training and torch.is_grad_enabled() and torch.is_autocast_enabled("cpu"):
-            # The compiler behind it takes memory and a second, which only training needs.
-            from ialelib.pooled import features, usable
-
-            if usable(inputs, self.conv1, self.conv2):
-                return features(inputs, self.conv1, self.conv2)
         # ReLU commutes with max pooling and is four times cheaper after it.
         maps = F.relu_(F.max_pool2d(self.conv2(F.relu_(self.conv1(inputs))), 2))
         # Maps are channels-last in memory, so this order of flattening copies nothing.

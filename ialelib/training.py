@@ -58,8 +58,7 @@ def fit(job: Job) -> Classifier:
 
 
 def _has_kernels(job: Job) -> bool:
-    fitting = job.inputs.dtype == np.uint8 and job.inputs.shape[1:] == job.architecture.shape
-    return fitting and number_type(job.recipe) == torch.float32
+    return job.inputs.dtype == np.uint8 and job.inputs.shape[1:] == job.architecture.shape
 
 
 def _fit_by_kernels(model: CNN, job: Job) -> None:

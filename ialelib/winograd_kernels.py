@@ -13,7 +13,7 @@ from ialelib.kernels import PAIR, C, U, kernel, load_half, load_one, load_piece
 from ialelib.vectors import PIECE, add_scaled, added, less, store
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# kernels.py fb7b8a8af861eadf
+# kernels.py 42958bce8896e156
 # vectors.py 11d7ecbaf7f133e9
 
 NINE = 9  # products for a window's four outputs (`products`)

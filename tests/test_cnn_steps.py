@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ialelib import training
+from ialelib import recipes, training
 from ialelib.cnn_steps import Steps
 from ialelib.cpu import one_thread
 from ialelib.dropout import Dropout, given_masks
@@ -207,12 +207,17 @@ def trained_by(monkeypatch: pytest.MonkeyPatch, some: Job) -> str:
     return used[0]
 
 
-def test_float32_and_bytes_of_the_right_shape_use_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    some = job()
-    assert trained_by(monkeypatch, some) == "_fit_by_kernels"
+def test_bytes_of_the_right_shape_use_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert trained_by(monkeypatch, job()) == "_fit_by_kernels"
     assert trained_by(monkeypatch, job((9, 8, 3))) == "_fit_by_kernels"
-    monkeypatch.setattr(training, "number_type", lambda recipe: torch.bfloat16)
-    assert trained_by(monkeypatch, some) == "_fit_by_operators"
+
+
+def test_float32_on_every_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = job()
+    auto = replace(exact, recipe=replace(exact.recipe, precision="auto"))
+    monkeypatch.setattr(recipes, "has_bfloat16", lambda *_: True)
+    found, expected = (training.fit(some).state_dict() for some in (auto, exact))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 def test_other_classifiers_and_numbers_use_operators(monkeypatch: pytest.MonkeyPatch) -> None:
