@@ -99,10 +99,10 @@ def processes(images: DataSet, acq: int) -> Iterator[Row]:
                 seconds(lambda: alone.submit(fit_many, some).result()),
                 seconds(lambda: fit_many(some, processes=2)),
             )
-            for _ in range(3)
+            for _ in range(5)
         ]
     one, two = (statistics.median(times) for times in zip(*pairs, strict=True))
-    note = "4 classifiers, 500 labels; median of 3"
+    note = "4 classifiers, 500 labels; median of 5"
     yield row("two processes against one", ">= 1.8", two, one, note=note)
 
 

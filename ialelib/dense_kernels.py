@@ -1,9 +1,9 @@
 """Numba's kernels for the CNN's first dense layer in training, most of whose numbers are zeros.
 
-Inputs are zero after ReLU and dropout where these say so, and so are five in six of the outputs'
-gradients. Forward, the kernels visit the other inputs alone, and backward the other gradients.
-Sixty-four inputs at a time, those of two windows, stay in the processor's cache for all samples.
-Weights are flat: such blocks of inputs, and in each the outputs, and for each output the inputs.
+ReLU and dropout make zeros of more than half of the inputs, and of five in six of the outputs'
+gradients (on MNIST). Forward, the kernels visit the other inputs alone, backward the other
+gradients. Sixty-four inputs at a time, those of two windows, stay in the processor's cache for all
+samples. Weights are flat: in blocks of so many inputs, and in each of these by output and input.
 """
 
 from typing import Any
@@ -28,7 +28,7 @@ load_half = loader(64)
 
 @kernel
 def near(x_B: Any, first: int, x_B_S: Any) -> None:
-    """Copy SPAN inputs of each sample; zeros stand for those that there are not."""
+    """Copy SPAN inputs of each sample, from the `first` on; zeros where there are no more."""
     two = U(x_B.shape[1]) > first + U(C)
     nothing_C = load_one(np.zeros(C, np.float32), 0)
     for b in range(U(len(x_B))):
@@ -38,12 +38,12 @@ def near(x_B: Any, first: int, x_B_S: Any) -> None:
 
 @kernel
 def by_input(weight: Any, first: int, weight_S: Any) -> None:
-    """Turn SPAN inputs' weights: for each half of the outputs by input and output."""
+    """Copy a block of weights: for each half of the outputs by input and output."""
     for o in range(U(0), OUTPUTS, EIGHT):
         for s in range(U(0), SPAN, EIGHT):
             half = o // HALF
             to = (half * SPAN + s) * HALF + o - half * HALF
-            turn(weight, (first * OUTPUTS) + o * SPAN + s, SPAN, weight_S, to, HALF)
+            turn(weight, first * OUTPUTS + o * SPAN + s, SPAN, weight_S, to, HALF)
 
 
 @kernel
