@@ -16,23 +16,16 @@ from ialelib.models import build, to_float
 from ialelib.recipes import Job, has_bfloat16
 from ialelib.training import fit
 
-# Parts of the names of functions, with their file if they have one; the first that fits.
 KINDS = {
-    "convolutions, backward, with pooling and ReLU": ("backward_kernels.py backward",),
-    "convolutions, pooling, ReLU and dropout, forward": (
-        "forward_kernels.py",
-        "conv2d",
-        "max_pool2d",
-    ),
-    "dense layer, backward, with its weights' Adam": ("dense_kernels.py dense_backward",),
-    "dense layer, forward": ("dense_kernels.py dense", "linear"),
-    "last layer and loss": ("head_kernels.py head", "cross_entropy"),
-    "other gradients": ("run_backward",),
-    "Adam of the other weights": ("head_kernels.py adam", "adam"),
-    "random bits for dropout": ("dropout.py lanes", "random_", "bitwise"),
-    "images from bytes": ("kernels.py look_up", "div_", "sub_"),
+    "backward_kernels.py backward": "convolutions, backward, with pooling and ReLU",
+    "forward_kernels.py forward": "convolutions, pooling, ReLU and dropout, forward",
+    "dense_kernels.py dense_backward": "dense layer, backward, with its weights' Adam",
+    "dense_kernels.py dense": "dense layer, forward",
+    "head_kernels.py head": "last layer and loss",
+    "head_kernels.py adam": "Adam of the other weights",
+    "dropout.py lanes": "random bits for dropout",
+    "kernels.py look_up": "images from bytes",
 }
-OTHER = "everything else"
 
 
 def operations(job: Job) -> pd.DataFrame:
@@ -43,8 +36,7 @@ def operations(job: Job) -> pd.DataFrame:
     spent: dict[str, float] = {}
     stats: Any = pstats.Stats(profiler)
     for (file, _, function), (_, _, own, _, _) in stats.stats.items():
-        name = f"{file.rsplit('/', 1)[-1]} {function}"
-        kind = next((k for k, parts in KINDS.items() if any(p in name for p in parts)), OTHER)
+        kind = KINDS.get(f"{file.rsplit('/', 1)[-1]} {function}", "everything else")
         spent[kind] = spent.get(kind, 0.0) + own
     table = pd.DataFrame({"part": list(spent), "seconds": list(spent.values())})
     share = table["seconds"] / stats.total_tt
@@ -76,7 +68,7 @@ def stages(data: DataSet, imitation: Imitation) -> pd.DataFrame:
 
 
 def matrix_products(job: Job) -> pd.DataFrame:
-    """Speed of large matrix products and of training, both on one thread, in GFLOP/s.
+    """Speed of large matrix products and of training in float32, on one thread, in GFLOP/s.
 
     Products in bfloat16 only where the processor has instructions for them: without, they run
     hundreds of times slower, and nobody would.

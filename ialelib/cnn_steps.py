@@ -1,11 +1,11 @@
 """Training of the CNN on the CPU in float32, by numba's kernels: all of a step, without autograd.
 
-Of a convolution's outputs under 2x2 max pooling one in four has a gradient, and after ReLU and
-dropout about a third of those, of the dense layer's outputs one in six; a third of that layer's
-inputs are not zero; and many images are mostly background. The kernels visit what is left, give the
-pooling's outputs by fewer products, and take one sample after the other through both convolutions
-while its numbers are in the processor's cache. They compute what torch's operators compute, from
-finite numbers, up to rounding.
+Of a convolution's outputs under 2x2 max pooling one in four has a gradient, and ReLU and dropout
+leave about a third of those. They leave a third of the dense layer's inputs, and a sixth of its
+outputs' gradients (on MNIST). And many images are mostly background. The kernels visit what is
+left, give the pooling's outputs by fewer products, and take one sample after the other through both
+convolutions while its numbers are in the processor's cache. They compute what torch's operators
+compute, from finite numbers, up to rounding.
 """
 
 import math

@@ -2,8 +2,9 @@
 
 ReLU and dropout make zeros of more than half of the inputs, and of five in six of the outputs'
 gradients (on MNIST). Forward, the kernels visit the other inputs alone, backward the other
-gradients. Sixty-four inputs at a time, those of two windows, stay in the processor's cache for all
-samples. Weights are flat: in blocks of so many inputs, and in each of these by output and input.
+gradients. SPAN inputs at a time, those of two windows, stay in the processor's cache for all
+samples. Weights are flat: in blocks of SPAN inputs, the last filled up with zeros, and within each
+by output and input.
 """
 
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from ialelib.head_kernels import adam
 from ialelib.kernels import ZERO, C, U, kernel, load_one
-from ialelib.vectors import add_scaled, loader, lowest, nonzero, rectified, store, turn
+from ialelib.vectors import PIECE, add_scaled, loader, lowest, nonzero, rectified, store, turn
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
 # kernels.py 42958bce8896e156
@@ -21,7 +22,7 @@ from ialelib.vectors import add_scaled, loader, lowest, nonzero, rectified, stor
 
 OUTPUTS, HALF = U(128), U(64)
 SPAN = U(2 * C)  # inputs at a time
-ONE, EIGHT = U(1), U(8)
+ONE = U(1)
 
 load_half = loader(64)
 
@@ -39,8 +40,8 @@ def near(x_B: Any, first: int, x_B_S: Any) -> None:
 @kernel
 def by_input(weight: Any, first: int, weight_S: Any) -> None:
     """Copy a block of weights: for each half of the outputs by input and output."""
-    for o in range(U(0), OUTPUTS, EIGHT):
-        for s in range(U(0), SPAN, EIGHT):
+    for o in range(U(0), OUTPUTS, U(PIECE)):
+        for s in range(U(0), SPAN, U(PIECE)):
             half = o // HALF
             to = (half * SPAN + s) * HALF + o - half * HALF
             turn(weight, first * OUTPUTS + o * SPAN + s, SPAN, weight_S, to, HALF)
@@ -78,8 +79,8 @@ def dense(x_B: Any, weight: Any, bias: Any, y_B: Any) -> None:
 def listed(grad_B: Any) -> Any:
     """List the gradients that are not zero, row by row.
 
-    The list: where each one's numbers begin, SPAN for each column; the gradients; where each row's
-    begin.
+    The list: SPAN times each one's column, where that column's numbers begin; the gradients; where
+    each row's begin.
     """
     rows, columns = U(len(grad_B)), U(grad_B.shape[1])
     at, value = (
@@ -98,7 +99,10 @@ def listed(grad_B: Any) -> Any:
 
 @kernel
 def combined(some: Any, row: int, numbers: Any, first: int, nothing_C: Any) -> Any:
-    """Two windows' sums of the numbers that one row of a list names, each times its gradient."""
+    """Two windows' sums of the numbers that one row of a list names, each times its gradient.
+
+    `first`: where these numbers begin. `nothing_C`: zeros.
+    """
     at, value, start = some
     one = two = nothing_C
     for k in range(start[row], start[row + ONE]):

@@ -25,7 +25,7 @@ class Recipe:
     The length is `epochs` passes, or `steps` batches, or the sum of both. `warmup` is the share
     of steps with rising learning rate; after it the rate stays, or falls to zero along a cosine.
     `precision` "auto" computes in bfloat16 where the processor, or GPU, has instructions for it,
-    else in float32; but a CPU trains the CNN in float32 always, which its kernels do faster.
+    else in float32; but the kernels that train the CNN on a CPU do so in float32, which is faster.
     """
 
     epochs: int = 0

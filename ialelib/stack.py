@@ -33,7 +33,8 @@ def fit_stack(jobs: Sequence[Job], device: str) -> list[Classifier]:
     """Train M jobs of one architecture, recipe and number of labels, in M-fold operations.
 
     Every classifier has the batches and dropout masks that it would have alone, so on the CPU it
-    equals `training.fit` up to rounding; on a GPU the dropout masks are the GPU's own.
+    equals `training.fit` up to rounding (of what each computes in: with precision "auto" a stack of
+    CNNs may in bfloat16); on a GPU the dropout masks are the GPU's own.
     """
     keep_memory()
     models = [job.fresh().to(device) for job in jobs]

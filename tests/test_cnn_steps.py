@@ -23,7 +23,7 @@ from ialelib.models import CNN, Architecture, build, to_float
 from ialelib.recipes import Job, Recipe
 
 ROOT = Path(__file__).parents[1]
-SHAPES = [(28, 28), (13, 18), (32, 32, 3), (9, 8, 3), (7, 7), (6, 6)]
+SHAPES = [(28, 28), (13, 18), (32, 32, 3), (10, 10), (9, 8, 3), (7, 7), (6, 6)]
 
 
 @pytest.fixture(autouse=True)
@@ -121,7 +121,7 @@ def test_every_kind_of_background_between_two_pixels() -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 64, 65, 130])
-def test_as_many_samples_as_a_word_has_bits_and_more(batch: int) -> None:
+def test_other_sizes_of_batches(batch: int) -> None:
     assert_equal(cnn((9, 8, 3)), photographs((9, 8, 3), batch))
 
 
