@@ -15,6 +15,7 @@ from ialelib.rows import Rows, read
 CHUNK = 4096  # samples at a time: float64 copies of 128 numbers each then fit a processor's cache
 BLOCK = 1000  # centres at a time
 AHEAD = 16  # bounds made exact at a time
+FRONT = 2048  # the largest bounds, looked at for every choice
 LIKELY = -1
 
 
@@ -47,12 +48,19 @@ def k_centre(
 def _farthest(gaps: "_Gaps", rng: np.random.Generator) -> int:
     # An exact distance that no upper bound exceeds is the largest. All bounds that tie with it
     # must be exact too before one of them is drawn.
-    kth = max(len(gaps.bound_N) - AHEAD, 0)
     while True:
-        tied = np.flatnonzero(gaps.bound_N == gaps.bound_N.max())
+        front = gaps.front()
+        bound_F = gaps.bound_N[front]
+        tied = front[bound_F == bound_F.max()]
         if (gaps.seen_N[tied] == gaps.count).all():
             return int(tied[rng.integers(len(tied))])
-        gaps.refresh(tied if len(tied) > AHEAD else np.argpartition(gaps.bound_N, kth)[kth:])
+        gaps.refresh(tied if len(tied) > AHEAD else front[_largest(bound_F, AHEAD)])
+
+
+def _largest(numbers: np.ndarray, count: int) -> np.ndarray:
+    """Positions of that many largest numbers, or of all, in ascending order."""
+    kth = max(len(numbers) - count, 0)
+    return np.sort(np.argpartition(numbers, kth)[kth:])
 
 
 class _Gaps:
@@ -68,12 +76,27 @@ class _Gaps:
         self.chosen_K_D, self.count = torch.empty(acq, embedding_N_D.shape[1]), 0
         self.bound_N = np.full(len(embedding_N_D), np.inf, dtype=np.float32)
         self.seen_N = np.full(len(embedding_N_D), LIKELY)
+        self.front_F, self.beyond = np.empty(0, dtype=np.int64), np.inf
         for part in _parts(len(embedding_N_D), chunk):
             rows_B_D = _check_finite(read(embedding_N_D, part))
             for block in _parts(len(labelled_L_D), BLOCK):
                 centres_K_D = _check_finite(read(labelled_L_D, block))
                 bound_B = _likely_gaps(rows_B_D, centres_K_D).numpy()
                 self.bound_N[part] = np.minimum(self.bound_N[part], bound_B)
+
+    def front(self) -> np.ndarray:
+        """Positions, ascending, of some of the largest bounds, all that tie with the largest too.
+
+        As bounds only shrink, these stay the largest for as long as one exceeds `beyond`, the
+        largest of the others when they were found.
+        """
+        if not self._leads():
+            self.front_F = _largest(self.bound_N, FRONT)
+            self.beyond = np.delete(self.bound_N, self.front_F).max(initial=-np.inf)
+        return self.front_F if self._leads() else np.flatnonzero(self.bound_N == self.beyond)
+
+    def _leads(self) -> bool:
+        return bool(self.bound_N[self.front_F].max(initial=-np.inf) > self.beyond)
 
     def refresh(self, positions: np.ndarray) -> None:
         """Make the bounds of these positions exact, comparing none with a centre twice."""

@@ -72,6 +72,19 @@ def test_k_centre_is_the_plain_farthest_first_traversal(name: str, labelled: int
         check_farthest_first(points, centres, farthest(points, centres, len(points), seed))
 
 
+@pytest.mark.parametrize("name", POINTS)
+@pytest.mark.parametrize("front", [1, 20])
+def test_k_centre_looks_at_few_bounds_for_the_same_choice(
+    name: str, front: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points, acq = POINTS[name], len(POINTS[name])
+    expected = farthest(points, points[:3], acq)
+    monkeypatch.setattr(greedy, "FRONT", front)
+    found = farthest(points, points[:3], acq)
+    check_farthest_first(points, points[:3], found)
+    assert found == expected
+
+
 @pytest.mark.parametrize("name", UNTIED)
 def test_k_centre_without_ties_does_not_depend_on_the_generator(name: str) -> None:
     points, acq = UNTIED[name], min(60, len(UNTIED[name]))
