@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ialelib.first_kernels import convolve, map_of_background, to_first
 from ialelib.kernels import (
     KERNEL,
     PAIR,
@@ -18,7 +19,6 @@ from ialelib.kernels import (
     coloured,
     corners,
     kernel,
-    load_half,
     load_one,
     load_two,
     pixel_lists,
@@ -28,10 +28,9 @@ from ialelib.kernels import (
 from ialelib.vectors import add_scaled, added, lowest, nonzero, rectified, store
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
+# first_kernels.py ee74b951f28d2464
 # kernels.py 42958bce8896e156
 # vectors.py 11d7ecbaf7f133e9
-
-ONE = np.float32(1)
 
 
 @kernel
@@ -57,19 +56,17 @@ def gather(grad: Any, which: Any, spans: Any, corner_P: Any, stride: int, lists:
 
 
 @kernel
-def gather_empty(grad: Any, spans: Any, across: int, total_C: Any) -> int:
-    """Add up one sample's gradients of windows that see the background alone; name one such.
+def gather_empty(grad: Any, spans: Any, across: int, total_C: Any) -> None:
+    """Add up one sample's gradients of windows that see the background alone.
 
     They see the same, so that the sum of their gradients has the effect of all of these.
     """
-    found, total = -1, load_one(total_C, 0)
+    total = load_one(total_C, 0)
     for row in range(len(spans)):
         for j in range(across):
             if j < spans[row, 0] or j >= spans[row, 1]:
-                found = row * across + j
-                total = added(total, load_one(grad, found * C))
+                total = added(total, load_one(grad, (row * across + j) * C))
     store(total_C, 0, total)
-    return found
 
 
 @kernel
@@ -131,84 +128,40 @@ def to_weights(dweight: Any, maps: Any, stride: int, lists: Any) -> None:
 
 
 @kernel
-def to_first(
-    dweight: Any, dbias_C: Any, dmaps: Any, maps: Any, pixels: Any, reach: Any, channels: int
-) -> None:
-    """From the maps' gradient, after their ReLU, what is added to the first convolution's.
-
-    To that of the weights, for the pixels' difference from the background alone. Positions outside
-    of `reach` have no gradient, and see none of these pixels but where no window takes them.
-    """
-    step, across = U(channels), U(len(maps) // len(reach))
-    row_gradient = np.zeros(across + U(2 * (SIDE - 1) * C), np.float32)
-    for i in range(U(len(reach))):
-        total, left = load_one(dbias_C, 0), i * across
-        for j in range(U(reach[i, 0] * C), U(reach[i, 1] * C), U(C)):
-            gradient = rectified(load_one(maps, left + j), load_one(dmaps, left + j))
-            store(row_gradient, j + U((SIDE - 1) * C), gradient)
-            total = add_scaled(total, ONE, gradient)
-        store(dbias_C, 0, total)
-        for r in range(U(SIDE) if reach[i, 0] < reach[i, 1] else U(0)):
-            for channel in range(step):
-                at = (r * U(SIDE) * step + channel) * U(C)
-                to_taps(dweight, at, step * U(C), row_gradient, pixels, (i + r) * step + channel)
-
-
-@kernel
-def to_taps(dweight: Any, first: int, step: int, gradient: Any, pixels: Any, row: int) -> None:
-    """Add to the gradients of a row of four taps what one row of pixels gives."""
-    at, value, start = pixels
-    begin, end = start[row], start[row + U(1)]
-    if begin < end:
-        for half in range(U(0), U(C), U(C // 2)):
-            i = first + half
-            s, t = load_half(dweight, i), load_half(dweight, i + step)
-            u, v = load_half(dweight, i + step + step), load_half(dweight, i + step + step + step)
-            for k in range(begin, end):
-                j, pixel = U(at[k]) * U(C) + half, value[k]
-                s = add_scaled(s, pixel, load_half(gradient, j + U(3 * C)))
-                t = add_scaled(t, pixel, load_half(gradient, j + U(2 * C)))
-                u = add_scaled(u, pixel, load_half(gradient, j + U(C)))
-                v = add_scaled(v, pixel, load_half(gradient, j))
-            store(dweight, i, s)
-            store(dweight, i + step, t)
-            store(dweight, i + step + step, u)
-            store(dweight, i + step + step + step, v)
-
-
-@kernel
 def backward(
-    grad_B: Any, which_B: Any, maps_B: Any, image_B: Any, weight: Any, sizes: Any, found: Any
+    grad_B: Any, which_B: Any, image_B: Any, first: Any, weight: Any, sizes: Any, found: Any
 ) -> None:
     """Add to `found`, the gradients of both convolutions' weights and biases.
 
-    `grad_B` must be zero where `which_B` is NONE. `sizes`: channels of the images, width of the
-    maps, background.
+    `grad_B` must be zero where `which_B` is NONE. `first`: weights and biases, `weight`: the
+    second's. `sizes`: height and width of the maps, background. The first convolution's results
+    are computed again, which takes less time than to fetch them from memory.
     """
-    channels, width, background = sizes
+    height, width, background = sizes
     dfirst, dbias, dsecond, dbias_second = found
-    stride, size = width * C, grad_B.shape[1]
-    corner_P, height = corners(width, size // C), maps_B.shape[1] // (width * C)
+    stride, size, channels = width * C, grad_B.shape[1], first[0].size // (SIDE * SIDE * C)
     at, value = np.empty(size, np.uint32), np.empty(size, np.float32)
     lists = at, value, np.empty(C, np.uint64)
     pixels = pixel_lists(image_B.shape[1], (height + SIDE - 1) * channels)
-    dmaps = np.empty(maps_B.shape[1], np.float32)
-    across = (width - 1) // 2
+    maps, dmaps = np.empty(height * stride, np.float32), np.empty(height * stride, np.float32)
+    across, corner_P = (width - 1) // 2, corners(width, size // C)
     spans, reach = np.empty((size // C // across, 2), np.int64), np.empty((height, 2), np.int64)
-    empty_C, map_C = np.zeros(C, np.float32), np.zeros(C, np.float32)
-    for b in range(len(maps_B)):
+    map_spans = np.empty((height, 2), np.int64)
+    empty_C, map_C = np.zeros(C, np.float32), map_of_background(first, background)
+    layer = first[0], first[1], map_C
+    for b in range(len(grad_B)):
         coloured(image_B[b], channels, width, background, pixels)
+        seeing(pixels, channels, width, SIDE, 1, map_spans)
         seeing(pixels, channels, across, SIDE + 2, 2, spans)
         gather(grad_B[b], which_B[b], spans, corner_P, stride, lists)
-        one = gather_empty(grad_B[b], spans, across, empty_C)
-        if one >= 0:
-            store(map_C, 0, load_one(maps_B[b], corner_P[one]))
+        gather_empty(grad_B[b], spans, across, empty_C)
         reached(spans, reach)
+        convolve(image_B[b], layer, (channels, width), map_spans, reach, maps)
         clear(dmaps, stride, reach)
         to_maps(dmaps, weight, stride, lists)
-        to_weights(dsecond, maps_B[b], stride, lists)
+        to_weights(dsecond, maps, stride, lists)
         add_all(grad_B[b], dbias_second)
-        to_first(dfirst, dbias, dmaps, maps_B[b], pixels, reach, channels)
+        to_first(dfirst, dbias, dmaps, maps, pixels, reach, channels)
     from_empty(empty_C, map_C, weight, dbias, dsecond)
     for i in range(0, len(dfirst), C):
         store(dfirst, i, add_scaled(load_one(dfirst, i), background, load_one(dbias, 0)))

@@ -45,14 +45,14 @@ class Steps:
         self.inputs = inputs.reshape(len(inputs), -1)
         levels = to_float(torch.arange(256, dtype=torch.uint8).view(1, 1, 256))
         self.levels = levels.flatten().numpy()
-        height, width = (size - SIDE + 1 for size in inputs.shape[1:3])
         bytes_256 = sum(np.bincount(image, minlength=256) for image in self.inputs)
-        self.sizes = width, self.levels[np.argmax(bytes_256)]
+        height, width = (size - SIDE + 1 for size in inputs.shape[1:3])
+        self.sizes = height, width, self.levels[np.argmax(bytes_256)]
         self.dropouts = [_dropout(drop.p) for drop in (model.drop, model.drop_maps)]
         dense, layers = self._blocks(), [_numbers(x) for x in self._small()]
         small, ends = np.concatenate(layers), np.cumsum([len(numbers) for numbers in layers])[:-1]
         size, features, hidden = min(batch_size, len(inputs)), *model.dense.weight.t().shape
-        counts = self.inputs.shape[1], height * width * C, features, features, hidden, hidden
+        counts = self.inputs.shape[1], features, features, hidden, hidden
         self.which = np.empty((size, features), np.uint8)
         *self.buffers, self.dense, self.small, gradient = _zeros(
             *((size, count) for count in counts), (3, len(dense)), (3, len(small)), (1, len(small))
@@ -87,7 +87,7 @@ class Steps:
         `lanes`: random bits of both dropouts, the one before the last layer first.
         """
         rows = batch.numpy()
-        images, maps, top, dtop, hidden, dhidden = (x[: len(rows)] for x in self.buffers)
+        images, top, dtop, hidden, dhidden = (x[: len(rows)] for x in self.buffers)
         which, (last_lanes, lanes_maps) = self.which[: len(rows)], [x.numpy() for x in lanes]
         last, dropped = self.dropouts
         first, bias, second, bias_second, bias_dense, *layer = self.weights
@@ -96,7 +96,7 @@ class Steps:
         kernels.look_up(self.inputs, rows, self.levels, images)
         convolutions = (first, bias), (second, bias_second)
         forward_kernels.forward(
-            images, *convolutions, self.sizes, lanes_maps, dropped, (maps, top, which)
+            images, *convolutions, self.sizes, lanes_maps, dropped, (top, which)
         )
         dense_kernels.dense(top, self.dense[0], bias_dense, hidden)
         head_kernels.head(
@@ -112,10 +112,10 @@ class Steps:
         backward_kernels.backward(
             dtop,
             which,
-            maps,
             images,
+            convolutions[0],
             second,
-            (len(first) // (SIDE * SIDE * C), *self.sizes),
+            self.sizes,
             (dfirst, dbias, dsecond, dbias_second),
         )
         head_kernels.adam(tuple(self.small), self.gradient, 0, len(self.gradient), rates)

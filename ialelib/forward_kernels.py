@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ialelib.first_kernels import convolve, map_of_background
 from ialelib.kernels import (
     KERNEL,
     NONE,
@@ -25,7 +26,7 @@ from ialelib.kernels import (
     reached,
     seeing,
 )
-from ialelib.vectors import add_scaled, rectified, store
+from ialelib.vectors import rectified, store
 from ialelib.winograd_kernels import (
     GROUP,
     NINE,
@@ -36,54 +37,26 @@ from ialelib.winograd_kernels import (
 )
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
+# first_kernels.py ee74b951f28d2464
 # kernels.py 42958bce8896e156
 # winograd_kernels.py 33292eda0f97a6d0
 # vectors.py 11d7ecbaf7f133e9
 
 
 @kernel
-def convolve(image: Any, first: Any, sizes: Any, spans: Any, reach: Any, maps: Any) -> None:
-    """First convolution and ReLU of one sample, two positions at a time.
+def without_pixels(map_C: Any, second: Any) -> Any:
+    """What both convolutions give, after ReLU, where they see the background alone.
 
-    Of the positions in `reach` those outside of `spans` see the background alone.
+    `map_C`: what the first does.
     """
-    weight, bias_C, empty_C = first
-    channels, width = sizes
-    taps = U(SIDE * channels)
-    for i in range(len(spans)):
-        begin, end = spans[i]
-        for j in range(reach[i, 0], begin):
-            store(maps, (i * width + j) * C, load_one(empty_C, 0))
-        for j in range(end, reach[i, 1]):
-            store(maps, (i * width + j) * C, load_one(empty_C, 0))
-        for j in range(begin, end, 2):
-            last = min(j + 1, width - 1)
-            one, two = load_one(bias_C, 0), load_one(bias_C, 0)
-            for r in range(SIDE):
-                row = (i + r) * (width + SIDE - 1)
-                left, right = U((row + j) * channels), U((row + last) * channels)
-                for t in range(taps):
-                    tap_C = load_one(weight, (U(r) * taps + t) * U(C))
-                    one = add_scaled(one, image[left + t], tap_C)
-                    two = add_scaled(two, image[right + t], tap_C)
-            store(maps, (i * width + j) * C, rectified(one, one))
-            store(maps, (i * width + last) * C, rectified(two, two))
-
-
-@kernel
-def without_pixels(first: Any, second: Any, background: Any) -> Any:
-    """What both convolutions give, after ReLU, where they see the background alone."""
-    map_C, top_C, which_C = first[1].copy(), second[1].copy(), np.full(C, NONE)
-    for at in range(0, len(first[0]), C):
-        store(map_C, 0, add_scaled(load_one(map_C, 0), background, load_one(first[0], at)))
-    store(map_C, 0, rectified(load_one(map_C, 0), load_one(map_C, 0)))
+    top_C, which_C = second[1].copy(), np.full(C, NONE)
     for c in range(U(C)):
         for k in range(KERNEL):
             top_C[c] += second[0][c * KERNEL + k] * map_C[k % U(C)]
         if not top_C[c] <= ZERO:
             which_C[c] = 0
     store(top_C, 0, rectified(load_one(top_C, 0), load_one(top_C, 0)))
-    return map_C, top_C, which_C
+    return top_C, which_C
 
 
 @kernel
@@ -107,15 +80,13 @@ def highest(four: Any, some_P: Any, top: Any, which: Any) -> None:
 
 
 @kernel
-def fill(spans: Any, across: int, corner_P: Any, empty: Any, found: Any) -> None:
-    """What windows that see the background alone have, and the first of their maps' positions."""
-    map_C, top_C, which_C = empty
-    maps, top, which = found
+def fill(spans: Any, across: int, empty: Any, top: Any, which: Any) -> None:
+    """What windows that see the background alone have."""
+    top_C, which_C = empty
     for row in range(len(spans)):
         for j in range(across):
             if j < spans[row, 0] or j >= spans[row, 1]:
                 p = row * across + j
-                store(maps, corner_P[p], load_one(map_C, 0))
                 store(top, p * C, load_one(top_C, 0))
                 for c in range(U(C)):
                     which[U(p * C) + c] = which_C[c]
@@ -127,14 +98,13 @@ def forward(
 ) -> None:
     """Both convolutions with ReLUs, the pooling, and dropout by random bits, `lanes_B`.
 
-    `first`, `second`: weights and biases. `sizes`: width of the maps, background. `found`: maps_B,
-    top_B and which_B, to be filled.
+    `first`, `second`: weights and biases. `sizes`: height and width of the maps, background.
+    `found`: top_B and which_B, to be filled.
     """
-    maps_B, top_B, which_B = found
-    width, background = sizes
+    top_B, which_B = found
+    height, width, background = sizes
     channels, windows, size = first[0].size // (SIDE * SIDE * C), top_B.shape[1] // C, GROUP * C
-    across, height = (width - 1) // 2, maps_B.shape[1] // (width * C)
-    corner_P, weights = corners(width, windows), summed_weights(second[0])
+    across, corner_P, weights = (width - 1) // 2, corners(width, windows), summed_weights(second[0])
     start = np.zeros((NINE, C), np.float32)
     start[4] = second[1]  # the product that all four outputs have
     starts, four = start.reshape(NINE * C), np.empty(4 * size, np.float32)
@@ -143,14 +113,14 @@ def forward(
     map_spans, reach = np.empty((height, 2), np.int64), np.empty((height, 2), np.int64)
     spans = np.empty((windows // across, 2), np.int64)
     live_P = np.empty(windows, np.uint64)
-    empty = without_pixels(first, second, background)
+    map_C, maps = map_of_background(first, background), np.empty(height * width * C, np.float32)
+    empty, layer = without_pixels(map_C, second), (first[0], first[1], map_C)
     for b in range(len(image_B)):
-        maps, top, which = maps_B[b], top_B[b], which_B[b]
+        top, which = top_B[b], which_B[b]
         coloured(image_B[b], channels, width, background, pixels)
         seeing(pixels, channels, width, SIDE, 1, map_spans)
         seeing(pixels, channels, across, SIDE + 2, 2, spans)
         reached(spans, reach)
-        layer = first[0], first[1], empty[0]
         convolve(image_B[b], layer, (channels, width), map_spans, reach, maps)
         live = inside(spans, across, live_P)
         for p in range(0, live, GROUP):
@@ -159,5 +129,5 @@ def forward(
             products(taken, weights, starts, len(some_P), size, sums)
             outputs(sums, size, len(some_P), four)
             highest(four, some_P, top, which)
-        fill(spans, across, corner_P, empty, (maps, top, which))
+        fill(spans, across, empty, top, which)
         drop(top, lanes_B[b], dropout)

@@ -283,8 +283,9 @@ def test_labels_that_do_not_fit_are_refused() -> None:
     [
         ("kernels", ["vectors"]),
         ("winograd_kernels", ["vectors", "kernels"]),
-        ("forward_kernels", ["vectors", "kernels", "winograd_kernels"]),
-        ("backward_kernels", ["vectors", "kernels"]),
+        ("first_kernels", ["vectors", "kernels"]),
+        ("forward_kernels", ["vectors", "kernels", "first_kernels", "winograd_kernels"]),
+        ("backward_kernels", ["vectors", "kernels", "first_kernels"]),
         ("head_kernels", ["kernels"]),
         ("dense_kernels", ["vectors", "kernels", "head_kernels"]),
     ],
