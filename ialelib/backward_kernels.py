@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ialelib.first_kernels import convolve, map_of_background, to_first
+from ialelib.first_kernels import map_of_background, seen, sight, to_first
 from ialelib.kernels import (
     KERNEL,
     PAIR,
@@ -16,19 +16,15 @@ from ialelib.kernels import (
     ZERO,
     C,
     U,
-    coloured,
     corners,
     kernel,
     load_one,
     load_two,
-    pixel_lists,
-    reached,
-    seeing,
 )
 from ialelib.vectors import add_scaled, added, lowest, nonzero, rectified, store
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# first_kernels.py ee74b951f28d2464
+# first_kernels.py faa5639c315209dc
 # kernels.py 42958bce8896e156
 # vectors.py 11d7ecbaf7f133e9
 
@@ -142,21 +138,16 @@ def backward(
     stride, size, channels = width * C, grad_B.shape[1], first[0].size // (SIDE * SIDE * C)
     at, value = np.empty(size, np.uint32), np.empty(size, np.float32)
     lists = at, value, np.empty(C, np.uint64)
-    pixels = pixel_lists(image_B.shape[1], (height + SIDE - 1) * channels)
+    sees = sight(image_B.shape[1], channels, height, width)
+    pixels, _, spans, reach = sees
     maps, dmaps = np.empty(height * stride, np.float32), np.empty(height * stride, np.float32)
     across, corner_P = (width - 1) // 2, corners(width, size // C)
-    spans, reach = np.empty((size // C // across, 2), np.int64), np.empty((height, 2), np.int64)
-    map_spans = np.empty((height, 2), np.int64)
     empty_C, map_C = np.zeros(C, np.float32), map_of_background(first, background)
     layer = first[0], first[1], map_C
     for b in range(len(grad_B)):
-        coloured(image_B[b], channels, width, background, pixels)
-        seeing(pixels, channels, width, SIDE, 1, map_spans)
-        seeing(pixels, channels, across, SIDE + 2, 2, spans)
+        seen(image_B[b], layer, (channels, width, background), sees, maps)
         gather(grad_B[b], which_B[b], spans, corner_P, stride, lists)
         gather_empty(grad_B[b], spans, across, empty_C)
-        reached(spans, reach)
-        convolve(image_B[b], layer, (channels, width), map_spans, reach, maps)
         clear(dmaps, stride, reach)
         to_maps(dmaps, weight, stride, lists)
         to_weights(dsecond, maps, stride, lists)

@@ -7,7 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from ialelib.kernels import SIDE, C, U, kernel, load_half, load_one
+from ialelib.kernels import (
+    SIDE,
+    C,
+    U,
+    coloured,
+    kernel,
+    load_half,
+    load_one,
+    pixel_lists,
+    reached,
+    seeing,
+)
 from ialelib.vectors import add_scaled, rectified, store
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
@@ -54,6 +65,30 @@ def convolve(image: Any, first: Any, sizes: Any, spans: Any, reach: Any, maps: A
                     two = add_scaled(two, image[right + t], tap_C)
             store(maps, (i * width + j) * C, rectified(one, one))
             store(maps, (i * width + last) * C, rectified(two, two))
+
+
+@kernel
+def sight(size: int, channels: int, height: int, width: int) -> Any:
+    """Memory for what `seen` finds in an image of `size` numbers; `height`, `width`: the maps'."""
+    pixels = pixel_lists(size, (height + SIDE - 1) * channels)
+    map_spans, reach = np.empty((height, 2), np.int64), np.empty((height, 2), np.int64)
+    return pixels, map_spans, np.empty(((height - 1) // 2, 2), np.int64), reach
+
+
+@kernel
+def seen(image: Any, layer: Any, sizes: Any, found: Any, maps: Any) -> None:
+    """First convolution and ReLU of one sample, where windows see more than the background.
+
+    `found`: its other pixels, and the spans of positions, the spans of windows and the reach that
+    follow from these.
+    """
+    channels, width, background = sizes
+    pixels, map_spans, spans, reach = found
+    coloured(image, channels, width, background, pixels)
+    seeing(pixels, channels, width, SIDE, 1, map_spans)
+    seeing(pixels, channels, (width - 1) // 2, SIDE + 2, 2, spans)
+    reached(spans, reach)
+    convolve(image, layer, (channels, width), map_spans, reach, maps)
 
 
 @kernel

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ialelib.first_kernels import convolve, map_of_background
+from ialelib.first_kernels import map_of_background, seen, sight
 from ialelib.kernels import (
     KERNEL,
     NONE,
@@ -16,15 +16,11 @@ from ialelib.kernels import (
     ZERO,
     C,
     U,
-    coloured,
     corners,
     drop,
     inside,
     kernel,
     load_one,
-    pixel_lists,
-    reached,
-    seeing,
 )
 from ialelib.vectors import rectified, store
 from ialelib.winograd_kernels import (
@@ -37,7 +33,7 @@ from ialelib.winograd_kernels import (
 )
 
 # Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# first_kernels.py ee74b951f28d2464
+# first_kernels.py faa5639c315209dc
 # kernels.py 42958bce8896e156
 # winograd_kernels.py 33292eda0f97a6d0
 # vectors.py 11d7ecbaf7f133e9
@@ -109,19 +105,13 @@ def forward(
     start[4] = second[1]  # the product that all four outputs have
     starts, four = start.reshape(NINE * C), np.empty(4 * size, np.float32)
     taken, sums = np.zeros(NINE * size, np.float32), np.empty(NINE * size, np.float32)
-    pixels = pixel_lists(image_B.shape[1], (height + SIDE - 1) * channels)
-    map_spans, reach = np.empty((height, 2), np.int64), np.empty((height, 2), np.int64)
-    spans = np.empty((windows // across, 2), np.int64)
-    live_P = np.empty(windows, np.uint64)
+    sees, live_P = sight(image_B.shape[1], channels, height, width), np.empty(windows, np.uint64)
+    spans = sees[2]
     map_C, maps = map_of_background(first, background), np.empty(height * width * C, np.float32)
     empty, layer = without_pixels(map_C, second), (first[0], first[1], map_C)
     for b in range(len(image_B)):
         top, which = top_B[b], which_B[b]
-        coloured(image_B[b], channels, width, background, pixels)
-        seeing(pixels, channels, width, SIDE, 1, map_spans)
-        seeing(pixels, channels, across, SIDE + 2, 2, spans)
-        reached(spans, reach)
-        convolve(image_B[b], layer, (channels, width), map_spans, reach, maps)
+        seen(image_B[b], layer, (channels, width, background), sees, maps)
         live = inside(spans, across, live_P)
         for p in range(0, live, GROUP):
             some_P = live_P[p : min(p + GROUP, live)]

@@ -120,9 +120,9 @@ def test_training_is_as_good(digits: DataSet) -> None:
     tests = digits.test_inputs[:1000], digits.test_labels[:1000]
     models = [reference.fit(work.inputs, work.labels, 10, epochs=8, seed=seed) for seed in seeds]
     textbook = [reference.accuracy(model, *tests) for model in models]
-    ours_as_well = [fit(job(digits, 100, work.recipe, seed)) for seed in seeds]
+    trained = [fit(job(digits, 100, work.recipe, seed)) for seed in seeds]
     for how in (work.recipe, replace(work.recipe, precision="auto")):
-        ours = [correct(model, *tests, how).mean() for model in ours_as_well]
+        ours = [correct(model, *tests, how).mean() for model in trained]
         error = np.sqrt((np.var(ours, ddof=1) + np.var(textbook, ddof=1)) / len(seeds))
         assert error < 0.02, "too much noise to tell anything"
         assert abs(np.mean(ours) - np.mean(textbook)) < 3 * error
