@@ -31,28 +31,28 @@ setup: .venv/ready
 	@touch $@
 
 # The lock of ours ends with its holder; Snakemake's own would survive `kill -9`.
-SNAKEMAKE = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m ialelib.alone runs/.lock \
+SNAKEMAKE = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m ialelib.runner.lock runs/.lock \
 	$(BIN)/snakemake --nolock $(WHERE) --config profile=$(PROFILE)
 
 reproduce: setup
-	$(BIN)/python -m ialelib.batch params/$(PROFILE)
+	$(BIN)/python -m ialelib.runner.check params/$(PROFILE)
 	$(SNAKEMAKE) -- all
 	@echo "All on one page: $(CURDIR)/runs/$(PROFILE)/gallery/index.html"
 
 figures: setup
-	$(BIN)/python -m ialelib.batch params/$(PROFILE)
+	$(BIN)/python -m ialelib.runner.check params/$(PROFILE)
 	$(SNAKEMAKE) -- figures
 
 # In two rules, as make wants patterns by themselves.
 fig%: setup
-	$(BIN)/python -m ialelib.batch params/$(PROFILE) $@
+	$(BIN)/python -m ialelib.runner.check params/$(PROFILE) $@
 	$(SNAKEMAKE) figure=$@ -- figures
 a21 cost: setup
-	$(BIN)/python -m ialelib.batch params/$(PROFILE) $@
+	$(BIN)/python -m ialelib.runner.check params/$(PROFILE) $@
 	$(SNAKEMAKE) figure=$@ -- figures
 
 gallery: setup
-	$(BIN)/python -m ialelib.gallery $(PROFILE)
+	$(BIN)/python -m ialelib.runner.gallery $(PROFILE)
 
 test: setup
 	$(BIN)/ruff check

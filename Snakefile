@@ -5,8 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from ialelib import figure_table, makers
-from ialelib.errors import InputError
+from ialelib.runner import dependencies
+from ialelib.utils.errors import InputError
 
 PROFILE = config.get("profile", "quick")
 PARAMS = Path("params") / PROFILE
@@ -16,9 +16,8 @@ if not STEMS:
     profiles = sorted(path.name for path in Path("params").iterdir())
     raise WorkflowError(f"no params files in {PARAMS}; profiles are {', '.join(profiles)}")
 VALUES = {stem: yaml.safe_load((PARAMS / f"{stem}.yaml").read_text()) for stem in STEMS}
-# Notebooks never import the modules that run them.
-ENGINE = ("alone", "batch", "execute", "figure_table", "gallery", "makers", "pages", "static")
-LIBRARY = sorted(str(path) for path in Path("ialelib").rglob("*.py") if path.stem not in ENGINE)
+# Notebooks never import the room that runs them.
+LIBRARY = sorted(str(path) for path in Path("ialelib").rglob("*.py") if path.parent.name != "runner")
 
 
 def drawn():
@@ -27,22 +26,22 @@ def drawn():
         return STEMS
     table = yaml.safe_load(Path("figures.yaml").read_text())
     try:
-        return [figure_table.stem(config["figure"], table, STEMS)]
+        return [dependencies.stem(config["figure"], table, STEMS)]
     except InputError as error:
         raise WorkflowError(str(error))
 
 
 def needs(wildcards):
     """What a notebook reads: policies and tables, or the notebooks of this profile that make them."""
-    sources = makers.makers(wildcards.stem, VALUES)
-    made = [makers.made(stem, VALUES[stem]) for stem in sources]
-    others = makers.wanted(VALUES[wildcards.stem]).difference(*made)
+    sources = dependencies.makers(wildcards.stem, VALUES)
+    made = [dependencies.made(stem, VALUES[stem]) for stem in sources]
+    others = dependencies.wanted(VALUES[wildcards.stem]).difference(*made)
     files = [path for name in sorted(others) for path in (Path("policies") / f"{name}.safetensors", Path(name))]
     return [RUNS / f"{stem}.ipynb" for stem in sources] + [path for path in files if path.is_file()]
 
 
 for stem in drawn():
-    figure_table.forget_incomplete(RUNS / f"{stem}.ipynb")
+    dependencies.forget_incomplete(RUNS / f"{stem}.ipynb")
 
 
 localrules: all, figures, gallery
@@ -71,22 +70,22 @@ rule notebook:
     # Each notebook spreads its own cycles over this many processes; what measures time runs alone.
     threads: lambda wildcards: workflow.cores if wildcards.stem.startswith("14_run_time") else VALUES[wildcards.stem].get("processes", 1)
     shell:
-        "python -m ialelib.execute {input.notebook} {input.params} {log} {output}"
+        "python -m ialelib.runner.execute {input.notebook} {input.params} {log} {output}"
 
 
 rule gallery:
     input:
         rules.figures.input,
-        "ialelib/gallery.py",
+        "ialelib/runner/gallery.py",
     output:
         RUNS / "gallery" / "index.html",
     shell:
-        "python -m ialelib.gallery {PROFILE}"
+        "python -m ialelib.runner.gallery {PROFILE}"
 
 
 onsuccess:
     for stem in drawn():
-        print(f"{PARAMS / stem}.yaml: {figure_table.settings(VALUES[stem])}")
+        print(f"{PARAMS / stem}.yaml: {dependencies.settings(VALUES[stem])}")
     for folder in sorted({VALUES[stem]["figures"] for stem in drawn()}):
         print(f"Figures and tables: {Path(folder).resolve()}")
     print(f"Executed notebooks: {RUNS.resolve()}")

@@ -27,13 +27,13 @@ import torch
 from joblib import Parallel, delayed
 
 from ialelib import data
-from ialelib.cycle import Setting
-from ialelib.dagger import Imitation, roll_out
+from ialelib.cycle import CycleConfig
+from ialelib.dagger import DaggerConfig, roll_out
 from ialelib.data import DataSet
 from ialelib.models import Architecture
-from ialelib.recipes import RECIPES, Job
+from ialelib.recipes import RECIPES, TrainJob
 from ialelib.training import fit_many
-from ialelib.usage import processor
+from ialelib.utils.machine import machine
 
 HERE = Path(__file__).parent
 Row = dict[str, Any]
@@ -57,11 +57,11 @@ def row(work: str, bar: str, ours: float, theirs: float, unit: str = "s", note: 
     return {"work": work, "bar": bar, **numbers, "unit": unit, "note": note}
 
 
-def jobs(images: DataSet, count: int) -> list[Job]:
+def jobs(images: DataSet, count: int) -> list[TrainJob]:
     """CNNs on different 500 labels, by the paper's recipe."""
     architecture = Architecture("cnn", images.classes, images.shape)
     return [
-        Job(
+        TrainJob(
             architecture,
             images.train_inputs[i * 500 : i * 500 + 500],
             images.train_labels[i * 500 : i * 500 + 500],
@@ -109,8 +109,10 @@ def processes(images: DataSet, acq: int) -> Iterator[Row]:
 def episode(images: DataSet, acq: int) -> Iterator[Row]:
     """One DAgger episode: the reference, ours by the paper's recipe, ours in the cheap way."""
     work = f"one DAgger episode, MNIST, six experts, {280 // acq} acquisitions"
-    same = Imitation(Setting(budget=300, acq=acq, recipe="paper"), validation=1000)
-    cheap = Imitation(Setting(budget=300, acq=acq, recipe="fast"), validation=1000, ranking="warm")
+    same = DaggerConfig(CycleConfig(budget=300, acq=acq, recipe="paper"), validation=1000)
+    cheap = DaggerConfig(
+        CycleConfig(budget=300, acq=acq, recipe="fast"), validation=1000, ranking="warm"
+    )
     plain = reference.Setting(budget=300, acq=acq, validation=1000)
     theirs = seconds(lambda: reference.episode(images, plain, seed=1))
     ours = seconds(lambda: roll_out(images, same, 1, None, processes=2))
@@ -170,7 +172,7 @@ def write(rows: list[Row]) -> None:
     lines = [" | ".join(table.columns), " | ".join("---" for _ in table.columns)]
     for values in table.itertuples(index=False):
         lines.append(" | ".join(_cell(value) for value in values))
-    head = f"Measured by `make bench` on {processor()}, torch {torch.__version__}, {date.today()}."
+    head = f"Measured by `make bench` on {machine()}, torch {torch.__version__}, {date.today()}."
     (HERE / "speed.md").write_text(head + "\n\n" + "\n".join(f"| {x} |" for x in lines) + "\n")
 
 
@@ -183,7 +185,7 @@ def _cell(value: object) -> str:
 def write_profile(images: DataSet) -> None:
     """Where the seconds go, beside the table."""
     (job,) = jobs(images, 1)
-    cheap = Imitation(Setting(budget=300, acq=40), validation=1000, ranking="warm")
+    cheap = DaggerConfig(CycleConfig(budget=300, acq=40), validation=1000, ranking="warm")
     parts = {
         "One classifier, 500 labels, paper recipe, by kind of operation": profiling.operations(job),
         "One roll-out, fast recipe, warm ranking, by stage": profiling.stages(images, cheap),
@@ -192,7 +194,7 @@ def write_profile(images: DataSet) -> None:
     text = [
         f"{title}\n\n{part.round(3).to_markdown(index=False)}\n" for title, part in parts.items()
     ]
-    (HERE / "profile.md").write_text("\n".join([f"Measured on {processor()}.\n", *text]))
+    (HERE / "profile.md").write_text("\n".join([f"Measured on {machine()}.\n", *text]))
 
 
 def main() -> None:
@@ -201,7 +203,7 @@ def main() -> None:
     parser.add_argument("sections", nargs="*", choices=[*SECTIONS, "profile", []])
     parser.add_argument("--acq", type=int, default=10, help="acquisition size of the episodes")
     asked = parser.parse_args()
-    images = data.load("mnist")
+    images = data.load_data("mnist")
     wanted = asked.sections or [*SECTIONS, "profile"]
     rows: list[Row] = []
     for name in wanted:

@@ -9,12 +9,12 @@ import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from ialelib.cpu import one_thread
+from ialelib.dagger import DaggerConfig, roll_out
 from ialelib.data import DataSet
-from ialelib.episode import Imitation, roll_out
 from ialelib.models import build, to_float
-from ialelib.recipes import Job, has_bfloat16
+from ialelib.recipes import TrainJob, has_bfloat16
 from ialelib.training import fit
+from ialelib.utils.cpu import one_thread
 
 KINDS = {
     "backward_kernels.py backward": "convolutions, backward, with pooling and ReLU",
@@ -28,7 +28,7 @@ KINDS = {
 }
 
 
-def operations(job: Job) -> pd.DataFrame:
+def operations(job: TrainJob) -> pd.DataFrame:
     """Share of each kind of work in training one classifier, on one thread."""
     fit(job)
     profiler = cProfile.Profile()
@@ -43,7 +43,7 @@ def operations(job: Job) -> pd.DataFrame:
     return table.assign(share=share).sort_values("seconds", ascending=False)
 
 
-def stages(data: DataSet, imitation: Imitation) -> pd.DataFrame:
+def stages(data: DataSet, config: DaggerConfig) -> pd.DataFrame:
     """Share of each stage of a roll-out, in one process."""
     names = {
         ("training.py", "fit"): "training of classifiers",
@@ -54,7 +54,7 @@ def stages(data: DataSet, imitation: Imitation) -> pd.DataFrame:
         ("experts.py", "badge"): "BADGE",
     }
     profiler = cProfile.Profile()
-    profiler.runcall(roll_out, data, imitation, 1, None)
+    profiler.runcall(roll_out, data, config, 1, None)
     found = {}
     stats: Any = pstats.Stats(profiler)
     total = stats.total_tt
@@ -67,7 +67,7 @@ def stages(data: DataSet, imitation: Imitation) -> pd.DataFrame:
     return table.assign(share=table["seconds"] / total).sort_values("seconds", ascending=False)
 
 
-def matrix_products(job: Job) -> pd.DataFrame:
+def matrix_products(job: TrainJob) -> pd.DataFrame:
     """Speed of large matrix products and of training in float32, on one thread, in GFLOP/s.
 
     Products in bfloat16 only where the processor has instructions for them: without, they run
@@ -100,7 +100,7 @@ def _product(dtype: torch.dtype, size: int = 2048, repeats: int = 8) -> float:
     return 2 * size**3 / best / 1e9
 
 
-def _flops(job: Job) -> float:
+def _flops(job: TrainJob) -> float:
     """Floating-point operations of one average training step, forward and backward.
 
     As torch's operators would do them: those that our kernels leave out count as done.

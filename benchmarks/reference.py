@@ -194,22 +194,22 @@ class Step:
     taken: np.ndarray
 
 
-def episode(data: DataSet, setting: Setting, seed: int, policy: Policy | None = None) -> list[Step]:
+def episode(data: DataSet, config: Setting, seed: int, policy: Policy | None = None) -> list[Step]:
     """One episode (Alg. 1, lines 3 to 17) without the policy's update (line 16)."""
     rng = np.random.default_rng(seed)
     images, labels = data.train_inputs, data.train_labels
 
     def train(indices: np.ndarray, member: int = 0) -> CNN:
-        return fit(images[indices], labels[indices], data.classes, setting.epochs, seed + member)
+        return fit(images[indices], labels[indices], data.classes, config.epochs, seed + member)
 
-    valid, rest = np.split(rng.permutation(len(labels)), [setting.validation])
+    valid, rest = np.split(rng.permutation(len(labels)), [config.validation])
     by_class = [list(rest[labels[rest] == label]) for label in range(data.classes)]
-    labelled = np.array([by_class[i % data.classes].pop() for i in range(setting.initial)])
+    labelled = np.array([by_class[i % data.classes].pop() for i in range(config.initial)])
     steps: list[Step] = []
-    while len(labelled) < setting.budget:
-        sub_pool = rng.choice(np.setdiff1d(rest, labelled), setting.n, replace=False)
+    while len(labelled) < config.budget:
+        sub_pool = rng.choice(np.setdiff1d(rest, labelled), config.n, replace=False)
         models = [train(labelled, member) for member in range(5)]
-        state, choices = propose(data, models, sub_pool, labelled, setting.acq, rng)
+        state, choices = propose(data, models, sub_pool, labelled, config.acq, rng)
         batches = {name: sub_pool[chosen.numpy()] for name, chosen in choices.items()}
         validation, test = {}, {}
         for name, batch in batches.items():
@@ -217,10 +217,10 @@ def episode(data: DataSet, setting: Setting, seed: int, policy: Policy | None = 
             validation[name] = accuracy(temporary, images[valid], labels[valid])
             test[name] = accuracy(temporary, data.test_inputs, data.test_labels)
         best = max(validation, key=validation.__getitem__)
-        target = F.one_hot(choices[best], setting.n).sum(0).float()
+        target = F.one_hot(choices[best], config.n).sum(0).float()
         taken = batches[best]
-        if policy is not None and rng.random() >= setting.p:
-            taken = sub_pool[policy(state).topk(setting.acq).indices.numpy()]
+        if policy is not None and rng.random() >= config.p:
+            taken = sub_pool[policy(state).topk(config.acq).indices.numpy()]
         steps.append(Step(state, target, sub_pool, batches, validation, test, taken))
         labelled = np.append(labelled, taken)
     return steps

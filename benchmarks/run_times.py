@@ -14,20 +14,21 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 
-from ialelib import static, usage
+from ialelib.runner import strip_widgets
+from ialelib.utils import machine
 
 ROOT = Path(__file__).parent.parent
 TABLE = ROOT / "benchmarks" / "run_times.csv"
 
 
-def execute(notebook: Path) -> usage.Usage:
+def execute(notebook: Path) -> machine.Usage:
     """Run a notebook from top to bottom and keep its outputs, without widgets."""
     command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--inplace"]
     options = ["--ExecutePreprocessor.record_timing=False", "--log-level=ERROR"]
-    used = usage.run([*command, *options, str(notebook)])
+    used = machine.run([*command, *options, str(notebook)])
     if used.returncode:
         sys.exit(f"{notebook.name} failed")
-    static.main([str(notebook)])
+    strip_widgets.main([str(notebook)])
     return used
 
 
@@ -48,7 +49,7 @@ def measure(notebook: Path) -> dict[str, object]:
         "seconds": round(used.seconds),
         "cpu_seconds": round(used.cpu_seconds),
         "peak_mb": round(used.peak_mb),
-        "machine": usage.processor(),
+        "machine": machine.processor(),
     }
 
 

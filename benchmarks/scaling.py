@@ -78,13 +78,15 @@ def choose(folder: Path) -> None:
     labelled = torch.from_numpy(np.array(embedding[:100])), torch.from_numpy(np.array(logits[:100]))
     labels = labelled[1].argmax(1)
     seen = state.describe(logits, embedding, labelled[1], labelled[0], labels)
-    assert len(set(policy.load(POLICY).choose(seen, acq=100).tolist())) == 100
+    assert len(set(policy.load_policy(POLICY).choose(seen, acq=100).tolist())) == 100
 
 
 def run_cycle(name: str) -> None:
     """One cycle on all of MNIST."""
-    setting = cycle.Setting(budget=300)
-    cycle.run(data.load("mnist"), setting, name, 0, {"policy": policy.load(POLICY)})
+    config = cycle.CycleConfig(budget=300)
+    cycle.run_cycle(
+        data.load_data("mnist"), config, name, 0, {"policy": policy.load_policy(POLICY)}
+    )
 
 
 def main(task: str, argument: str) -> None:

@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 
 from ialelib.data import DataSet, Pool, balanced
-from ialelib.errors import InputError, unknown
 from ialelib.experts import ENSEMBLE_MEMBERS, EXPERTS, Expert, Query, dropouts
 from ialelib.models import Architecture, Classifier, build
 from ialelib.policy import Policy
-from ialelib.recipes import Job, recipe
-from ialelib.seeds import derive, stream
-from ialelib.training import correct, fit_many, with_members
+from ialelib.recipes import TrainJob, recipe
+from ialelib.training import correct_mask, fit_many, with_members
+from ialelib.utils.errors import InputError, unknown
+from ialelib.utils.seeds import derive, stream
 
 
 @dataclass(frozen=True)
-class Setting:
+class CycleConfig:
     """What all strategies of a comparison share (Secs. 4.1 and 4.2).
 
     `initial` class-balanced labels, then `acq` at a time, chosen from a random sub-pool of `n`,
@@ -61,16 +61,16 @@ class Setting:
 class Cycle:
     """The random choices of one seed, the same for every strategy: split, weights, sub-pools."""
 
-    def __init__(self, data: DataSet, setting: Setting, seed: int, validation: int = 0) -> None:
-        setting.check(data, validation)
-        self.data, self.setting, self.seed = data, setting, seed
+    def __init__(self, data: DataSet, config: CycleConfig, seed: int, validation: int = 0) -> None:
+        config.check(data, validation)
+        self.data, self.config, self.seed = data, config, seed
         order = stream(seed, "validation").permutation(len(data.train_labels))
         self.validation = order[:validation]
         rest = order[validation:]
         labels = data.train_labels[rest]
         self.pool = Pool(len(data.train_labels), self.validation)
-        self.pool.label(rest[balanced(labels, setting.initial, stream(seed, "initial"))])
-        self.architecture = Architecture(setting.classifier, data.classes, data.shape)
+        self.pool.label(rest[balanced(labels, config.initial, stream(seed, "initial"))])
+        self.architecture = Architecture(config.classifier, data.classes, data.shape)
 
     @property
     def labels(self) -> int:
@@ -80,9 +80,11 @@ class Cycle:
     @property
     def due(self) -> int:
         """Samples to choose at this acquisition; 0 when the budget is spent."""
-        return min(self.setting.acq, self.setting.budget - self.labels)
+        return min(self.config.acq, self.config.budget - self.labels)
 
-    def job(self, batch: Sequence[int] | np.ndarray = (), start: Classifier | None = None) -> Job:
+    def job(
+        self, batch: Sequence[int] | np.ndarray = (), start: Classifier | None = None
+    ) -> TrainJob:
         """Training of the classifier on D_lab and `batch`.
 
         Weights and batch order depend on the seed and the number of labels only, so a temporary
@@ -90,24 +92,24 @@ class Cycle:
         a short fine-tuning of that classifier instead (the recipe "warm").
         """
         chosen = np.union1d(self.pool.labelled, np.asarray(batch, dtype=np.int64))
-        return Job(
+        return TrainJob(
             self.architecture,
             self.data.train_inputs[chosen],
             self.data.train_labels[chosen],
-            recipe("warm" if start else self.setting.recipe),
+            recipe("warm" if start else self.config.recipe),
             weights=derive(self.seed, "weights"),
             seed=derive(self.seed, "fit", len(chosen)),
             start=start,
         )
 
-    def member_jobs(self) -> list[Job]:
+    def member_jobs(self) -> list[TrainJob]:
         """Training of the further ensemble members on D_lab."""
         seeds = [derive(self.seed, "member", m, self.labels) for m in range(1, ENSEMBLE_MEMBERS)]
         return with_members(self.job(), seeds)
 
     def sub_pool(self) -> np.ndarray:
         """D_sub of this acquisition, n indices in random order (Alg. 1, line 6)."""
-        return self.pool.sample(self.setting.n, stream(self.seed, "sub-pool", self.labels))
+        return self.pool.sample(self.config.n, stream(self.seed, "sub-pool", self.labels))
 
     def rng(self, name: str) -> np.random.Generator:
         """Generator for one strategy at this acquisition."""
@@ -141,7 +143,7 @@ def strategy(name: str, policies: Mapping[str, Policy]) -> Expert:
 
 
 def check(
-    data: DataSet, setting: Setting, names: Iterable[str], policies: Mapping[str, Policy]
+    data: DataSet, config: CycleConfig, names: Iterable[str], policies: Mapping[str, Policy]
 ) -> None:
     """Whether these strategies can run in this setting on that data set.
 
@@ -149,8 +151,8 @@ def check(
         InputError: unknown strategy; a setting that does not fit the data; a policy for another
             class count or embedding width; mc_dropout with a classifier that has no dropout.
     """
-    setting.check(data)
-    model = build(Architecture(setting.classifier, data.classes, data.shape), seed=0)
+    config.check(data)
+    model = build(Architecture(config.classifier, data.classes, data.shape), seed=0)
     for name in names:
         strategy(name, policies)
         if name in policies:
@@ -159,9 +161,9 @@ def check(
             dropouts(model)
 
 
-def run(
+def run_cycle(
     data: DataSet,
-    setting: Setting,
+    config: CycleConfig,
     name: str,
     seed: int,
     policies: Mapping[str, Policy] | None = None,
@@ -175,15 +177,15 @@ def run(
     Raises:
         InputError: as `check`, before anything is trained.
     """
-    check(data, setting, [name], policies or {})
+    check(data, config, [name], policies or {})
     acquire = strategy(name, policies or {})
-    cycle = Cycle(data, setting, seed)
+    cycle = Cycle(data, config, seed)
     rows = []
     while True:
         started = time.perf_counter()
         (model,) = fit_many([cycle.job()])
         fitted = time.perf_counter()
-        hits = correct(model, data.test_inputs, data.test_labels, recipe(setting.recipe))
+        hits = correct_mask(model, data.test_inputs, data.test_labels, recipe(config.recipe))
         row = {"labels": cycle.labels, "accuracy": hits.mean(), "fit_seconds": fitted - started}
         asked = time.perf_counter()
         batch = _choose(cycle, model, name, acquire) if cycle.due else np.array([], dtype=int)
@@ -195,13 +197,15 @@ def run(
         if not len(batch):
             break
         cycle.pool.label(batch)
-    head = {"dataset": data.name, "classifier": setting.classifier, "strategy": name, "seed": seed}
+    head = {"dataset": data.name, "classifier": config.classifier, "strategy": name, "seed": seed}
     return pd.DataFrame([head | row for row in rows])
 
 
-def replay(data: DataSet, setting: Setting, curve: pd.DataFrame) -> tuple[Classifier, np.ndarray]:
+def replay(
+    data: DataSet, config: CycleConfig, curve: pd.DataFrame
+) -> tuple[Classifier, np.ndarray]:
     """The last classifier of a cycle that `run` returned, and its labelled indices, again."""
-    cycle = Cycle(data, setting, int(curve["seed"].iloc[0]))
+    cycle = Cycle(data, config, int(curve["seed"].iloc[0]))
     for chosen in curve["chosen"]:
         cycle.pool.label(np.array(chosen.split(), dtype=np.int64))
     return fit_many([cycle.job()])[0], cycle.pool.labelled

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ialelib.errors import InputError, unknown
 from ialelib.greedy import check_offer, k_centre, k_means_pp
 from ialelib.models import Classifier
 from ialelib.training import predict, predict_often
+from ialelib.utils.errors import InputError, unknown
 
 MC_PASSES = 20
 ENSEMBLE_MEMBERS = 5

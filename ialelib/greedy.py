@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ialelib.cpu import one_thread
-from ialelib.errors import InputError
-from ialelib.rows import Rows, read
+from ialelib.utils.cpu import one_thread
+from ialelib.utils.errors import InputError
+from ialelib.utils.rows import Rows, read
 
 CHUNK = 4096  # samples at a time: float64 copies of 128 numbers each then fit a processor's cache
 BLOCK = 1000  # centres at a time

@@ -1,11 +1,14 @@
-"""Numbers that compare strategies: AUBC, and paired tests with Holm's correction."""
+"""How strategies are compared: AUBC, paired tests, intervals, penalty matrix, mean ranks."""
+
+from collections.abc import Iterable
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import wilcoxon
+from scipy.stats import friedmanchisquare, studentized_range, ttest_rel, wilcoxon
 from statsmodels.stats.multitest import multipletests
 
-from ialelib.errors import InputError
+from ialelib.utils.errors import InputError
 
 
 def aubc(labels: np.ndarray, accuracy: np.ndarray) -> float:
@@ -61,7 +64,7 @@ def median_filtered(curves: pd.DataFrame, window: int) -> pd.DataFrame:
     return curves.assign(accuracy=smooth)
 
 
-def compare(curves: pd.DataFrame, reference: str = "random") -> pd.DataFrame:
+def paired_tests(curves: pd.DataFrame, reference: str = "random") -> pd.DataFrame:
     """Every strategy's AUBC against the reference's, paired by seed.
 
     Columns: dataset, strategy, seeds, aubc (mean), gain (mean of the paired differences),
@@ -89,3 +92,113 @@ def compare(curves: pd.DataFrame, reference: str = "random") -> pd.DataFrame:
         rows["p_holm"] = rows["strategy"].map(dict(zip(others, holm, strict=True)))
         tables.append(rows)
     return pd.concat(tables, ignore_index=True)
+
+
+def collected(tables: Iterable[pd.DataFrame], policy: str) -> pd.DataFrame:
+    """Learning curves of several tables in one, as if each classifier made a data set of its own.
+
+    Datasets are called "mnist, cnn". Tables that compare several policies name each of them;
+    there the one of that name is "policy", as elsewhere, and the others are left out by `shared`.
+
+    Raises:
+        InputError: curves of the same data set, classifier, strategy and seed twice, also where
+            one table has both names of the policy.
+    """
+    curves = pd.concat(tables, ignore_index=True)
+    named = curves.assign(
+        strategy=curves["strategy"].replace(policy, "policy"),
+        dataset=curves["dataset"] + ", " + curves["classifier"],
+    )
+    twice = named[named.duplicated(["dataset", "strategy", "seed", "labels"])]
+    if len(twice):
+        dataset, strategy = twice[["dataset", "strategy"]].iloc[0]
+        raise InputError(f"the tables have curves of {strategy!r} on {dataset!r} twice")
+    return named
+
+
+def shared(curves: pd.DataFrame) -> pd.DataFrame:
+    """Only the strategies that every data set has, as ranks and penalties compare all with all.
+
+    Raises:
+        InputError: fewer than three of them, which is too few for Friedman's test.
+    """
+    of_each = {name: set(part["strategy"]) for name, part in curves.groupby("dataset")}
+    common = set.intersection(*of_each.values())
+    if len(common) < 3:
+        fewest = min(of_each, key=lambda name: len(of_each[name]))
+        raise InputError(
+            f"the data sets have {len(common)} strategies in common, and three are needed; "
+            f"{fewest!r} has only {', '.join(sorted(of_each[fewest]))}"
+        )
+    return curves[curves["strategy"].isin(common)].reset_index(drop=True)
+
+
+def penalty_matrix(curves: pd.DataFrame, level: float = 0.05) -> pd.DataFrame:
+    """How often the strategy of a row beats that of a column (Ash et al. 2020, Sec. 4).
+
+    On each data set the accuracies after 1, 2, 4, 8, ... acquisitions are compared by two-sided
+    t-tests, paired by seed; every win adds one part in as many as there are comparisons. So a cell
+    is at most the number of data sets. The last row, "mean", is the mean of each column over the
+    other strategies: the lower, the less often beaten.
+
+    Raises:
+        InputError: curves that are not paired, or of a single seed.
+    """
+    aubc_table(curves)  # refuses what is not paired
+    strategies = list(curves["strategy"].unique())
+    wins = pd.DataFrame(0.0, index=strategies, columns=strategies)
+    for dataset, part in curves.groupby("dataset"):
+        if part["seed"].nunique() < 2:
+            raise InputError(f"{dataset!r} has one seed; a paired test needs two or more")
+        sizes = np.sort(part["labels"].unique())
+        doubled = sizes[2 ** np.arange(int(np.log2(len(sizes) - 1)) + 1)]
+        for size in doubled:
+            accuracy = part[part["labels"] == size].pivot_table(
+                index="seed", columns="strategy", values="accuracy"
+            )
+            for better, worse in permutations(strategies, 2):
+                wins.loc[better, worse] += _beats(accuracy[better], accuracy[worse], level) / len(
+                    doubled
+                )
+    wins.loc["mean"] = wins.sum() / (len(strategies) - 1)
+    return wins
+
+
+def _beats(a: pd.Series, b: pd.Series, level: float) -> bool:
+    gain = (a - b).to_numpy()
+    if np.ptp(gain) == 0:  # no spread to test against: the same gain with every seed
+        return bool(gain[0] > 0)
+    return bool(gain.mean() > 0 and ttest_rel(a, b).pvalue < level)
+
+
+def mean_ranks(curves: pd.DataFrame) -> pd.Series:
+    """Mean rank of each strategy's AUBC, 1 the best, over data sets and seeds; best first."""
+    return aubc_table(curves).rank(axis=1, ascending=False).mean().sort_values()
+
+
+def friedman(curves: pd.DataFrame) -> float:
+    """p-value of the hypothesis that all strategies rank alike (Demšar 2006, Sec. 3.2.2)."""
+    return float(friedmanchisquare(*aubc_table(curves).to_numpy().T).pvalue)
+
+
+def critical_difference(strategies: int, runs: int, level: float = 0.05) -> float:
+    """Least difference of mean ranks that is significant by Nemenyi's test.
+
+    Demšar (2006), Sec. 3.2.2. `runs` are taken as independent; seeds on one data set are not
+    quite, so with few data sets it is an optimistic bound.
+
+    >>> round(critical_difference(5, 30), 3)
+    1.114
+    """
+    q = studentized_range.ppf(1 - level, strategies, np.inf) / np.sqrt(2)
+    return float(q * np.sqrt(strategies * (strategies + 1) / (6 * runs)))
+
+
+def groups(ranks: pd.Series, difference: float) -> list[tuple[str, str]]:
+    """First and last strategy of each largest set whose ranks differ by less than that."""
+    found: list[tuple[str, str]] = []
+    for first, rank in ranks.items():
+        last = ranks.index[ranks < rank + difference][-1]
+        if last != first and (not found or found[-1][1] != last):
+            found.append((str(first), str(last)))
+    return found

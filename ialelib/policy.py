@@ -1,23 +1,27 @@
-"""The policy network: its scores and choices, saving and loading; `policy_fit` trains it."""
+"""The policy network (Sec. 3.2), its loss (Eq. 2) and its fit; saving and loading."""
 
 import hashlib
 import json
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from typing_extensions import override
 
-from ialelib.cpu import one_thread
-from ialelib.errors import InputError, unknown
 from ialelib.experts import Query, top
-from ialelib.files import atomic
-from ialelib.state import FULL, NOT_FINITE, Parts, State, encode, observe, widths
+from ialelib.state import FULL, NOT_FINITE, State, StateParts, encode, observe, widths
+from ialelib.utils.adam import Adam
+from ialelib.utils.cpu import one_thread
+from ialelib.utils.errors import InputError, unknown
+from ialelib.utils.files import atomic
+from ialelib.utils.seeds import derive
 
 PACKAGE = Path(__file__).parent
 CHUNK = 4096
@@ -32,7 +36,7 @@ class Policy(nn.Module):
     """
 
     def __init__(
-        self, classes: int, embedding: int, parts: Parts = FULL, hidden: int = 128
+        self, classes: int, embedding: int, parts: StateParts = FULL, hidden: int = 128
     ) -> None:
         super().__init__()
         self.classes, self.embedding, self.parts, self.hidden = classes, embedding, parts, hidden
@@ -116,7 +120,7 @@ class Policy(nn.Module):
         return digest.hexdigest()[:12]
 
 
-def save(policy: Policy, path: Path) -> None:
+def save_policy(policy: Policy, path: Path) -> None:
     """Write a policy as safetensors; what is needed to use it, and `about`, go in the header."""
     header = {
         "classes": policy.classes,
@@ -129,29 +133,40 @@ def save(policy: Policy, path: Path) -> None:
         save_file(policy.state_dict(), temporary, {"policy": json.dumps(header)})
 
 
-def load(name_or_path: str | Path) -> Policy:
-    """A policy by file, or a shipped one by name, e.g. `load("mnist-cnn")`.
+def load_policy(policy: str | Path | Policy) -> Policy:
+    """A shipped policy by name, e.g. `load_policy("mnist-cnn")`, one by file, or itself.
 
     Raises:
         InputError: no such file or name, or not a policy file, or a damaged one.
     """
-    path = _find(name_or_path)
+    if isinstance(policy, Policy):
+        return policy
+    if not isinstance(policy, str | Path):
+        raise InputError(f"policy must be a name, a file or a policy, not {policy!r}")
+    path = _find(policy)
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {})["policy"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            about = header["about"]
-        policy = Policy(
-            header["classes"], header["embedding"], Parts(**header["parts"]), header["hidden"]
-        )
-        policy.load_state_dict(weights)
+        sizes = header["classes"], header["embedding"], StateParts(**header["parts"])
+        found = fresh_policy(*sizes, hidden=header["hidden"])
+        found.load_state_dict(weights)
+        found.about = header["about"]
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
         raise InputError(
             f"{path} is not a readable policy file ({error}); get it again, or train one with "
             "notebooks/02_policy_training.ipynb"
         ) from error
-    policy.about = about
-    return policy.eval()
+    return found.eval()
+
+
+def fresh_policy(
+    classes: int, embedding: int, parts: StateParts = FULL, seed: int = 0, hidden: int = 128
+) -> Policy:
+    """An untrained policy whose weights depend on the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Policy(classes, embedding, parts, hidden)
 
 
 def _find(name_or_path: str | Path) -> Path:
@@ -164,3 +179,103 @@ def _find(name_or_path: str | Path) -> Path:
     if path.name not in shipped:
         raise unknown("policy", path.name, shipped)
     return shipped[path.name]
+
+
+def loss(logits_N: Tensor, target_N: Tensor, positive_weight: float | Tensor = 1.0) -> Tensor:
+    """Eq. 2, binary cross-entropy, with positives weighted; the mean over candidates.
+
+    The printed equation has a minus before (1 - t), a slip: it would reward scoring the
+    unchosen highly. Targets may be soft, in [0, 1].
+    """
+    weight = torch.as_tensor(positive_weight)
+    return F.binary_cross_entropy_with_logits(logits_N, target_N, pos_weight=weight)
+
+
+@dataclass(frozen=True)
+class PolicyRecipe:
+    """How a policy is fitted: Adam, 30 epochs, lr 1e-3, no weight decay (Sec. 4.2).
+
+    `batch` is in states; the paper does not say. `loss`: "binary" is Eq. 2; "categorical" is the
+    cross-entropy over all candidates of a state, for one target a state (ALIL).
+    """
+
+    epochs: int = 30
+    lr: float = 1e-3
+    batch: int = 4
+    loss: Literal["binary", "categorical"] = "binary"
+
+
+PAPER = PolicyRecipe()
+
+
+@dataclass(frozen=True)
+class Example:
+    """A state and the target of each of its candidates: 1 chosen, 0 not, or between."""
+
+    state: State
+    target_N: Tensor
+
+
+def fit_policy(
+    examples: Sequence[Example],
+    parts: StateParts = FULL,
+    recipe: PolicyRecipe = PAPER,
+    seed: int = 0,
+) -> tuple[Policy, list[float]]:
+    """A policy fitted from fresh weights to all examples, and its mean loss in each epoch.
+
+    Features are encoded a batch at a time, so memory does not grow with the examples.
+
+    Raises:
+        InputError: no examples.
+    """
+    if not examples:
+        raise InputError("a policy cannot be fitted without examples")
+    first = examples[0].state
+    classes, width = first.logits_N_C.shape[1], first.embedding_N_D.shape[1]
+    policy = fresh_policy(classes, width, parts, derive(seed, "policy"))
+    policy.scale.copy_(_scale(policy, examples))
+    positives = torch.cat([example.target_N for example in examples]).mean()
+    weight = (1 - positives) / positives
+    optimiser = Adam(policy.parameters(), recipe.lr)
+    order = torch.Generator().manual_seed(derive(seed, "order"))
+    with one_thread():
+        losses = [
+            _epoch(policy, optimiser, examples, order, recipe, weight) for _ in range(recipe.epochs)
+        ]
+    return policy.eval(), losses
+
+
+def _epoch(
+    policy: Policy,
+    optimiser: Adam,
+    examples: Sequence[Example],
+    order: torch.Generator,
+    recipe: PolicyRecipe,
+    weight: Tensor,
+) -> float:
+    """One pass over all examples, a few states at a time; the mean loss."""
+    total = 0.0
+    for batch in torch.randperm(len(examples), generator=order).split(recipe.batch):
+        chosen = [examples[i] for i in batch.tolist()]
+        features = torch.cat([encode(example.state, policy.parts) for example in chosen])
+        target = torch.cat([example.target_N for example in chosen])
+        logits_N = policy(features)
+        if recipe.loss == "categorical":
+            shape = len(chosen), -1
+            value = F.cross_entropy(logits_N.view(shape), target.view(shape))
+        else:
+            value = loss(logits_N, target, weight)
+        value.backward()
+        optimiser.step()
+        total += float(value.detach()) * len(chosen)
+    return total / len(examples)
+
+
+def _scale(policy: Policy, examples: Sequence[Example]) -> Tensor:
+    """Root mean square of each part over at most 100 examples, one number per feature."""
+    some = examples[:: max(1, len(examples) // 100)]
+    features = torch.cat([encode(example.state, policy.parts) for example in some])
+    sizes = list(widths(policy.parts, policy.classes, policy.embedding).values())
+    rms = [part.square().mean().sqrt().clamp(min=1e-6) for part in features.split(sizes, 1)]
+    return torch.cat([value.expand(size) for value, size in zip(rms, sizes, strict=True)])

@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ialelib.dropout import Noise
-from ialelib.errors import InputError, unknown
-from ialelib.models import Architecture, Classifier, build
-from ialelib.seeds import derive
+from ialelib.models import Architecture, Classifier, Noise, build
+from ialelib.utils.errors import InputError, unknown
+from ialelib.utils.seeds import derive
 
 Precision = Literal["float32", "auto"]
 
@@ -86,7 +85,7 @@ def recipe(name: str) -> Recipe:
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainJob:
     """One classifier to train: inputs (raw) and int64 labels of its labelled set, and two seeds.
 
     `weights` seeds the initial weights, `seed` the order of batches and dropout. `start`, where

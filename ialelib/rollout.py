@@ -12,10 +12,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ialelib.errors import InputError
-from ialelib.files import atomic
-from ialelib.policy_fit import Example
+from ialelib.policy import Example
 from ialelib.state import State
+from ialelib.utils.errors import InputError
+from ialelib.utils.files import atomic
 
 Target = Literal["best", "weighted"]
 
@@ -92,7 +92,7 @@ def _odds(rollout: Rollout) -> Tensor:
     return (score_A_E / error_A_1.clamp(min=1e-6)).softmax(1)
 
 
-def save(rollout: Rollout, path: Path) -> None:
+def save_rollout(rollout: Rollout, path: Path) -> None:
     """Write a roll-out as safetensors."""
     tensors = {name: getattr(rollout, name).contiguous() for name in TENSORS}
     header = {"experts": json.dumps(rollout.experts), "seconds": str(rollout.seconds)}
@@ -100,7 +100,7 @@ def save(rollout: Rollout, path: Path) -> None:
         save_file(tensors, temporary, header)
 
 
-def load(path: Path) -> Rollout:
+def load_rollout(path: Path) -> Rollout:
     """Read a roll-out back, exactly.
 
     Raises:

@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ialelib.errors import InputError
 from ialelib.experts import Query, residuals
-from ialelib.rows import Rows, read
+from ialelib.utils.errors import InputError
+from ialelib.utils.rows import Rows, read
 
 
 @dataclass(frozen=True)
-class Parts:
+class StateParts:
     """Which parts of Eq. 1 a state encoding has.
 
     `gradient`: "last_layer" is the gradient embedding of BADGE, C*D numbers; "embedding" is the
@@ -34,16 +34,16 @@ class Parts:
         return not by_class and self.gradient != "last_layer"
 
 
-FULL = Parts()
+FULL = StateParts()
 NOT_FINITE = "the logits or embeddings hold NaN or infinite numbers"
-CLASS_FREE = Parts(
+CLASS_FREE = StateParts(
     label_frequency=False, predicted_frequency=False, prediction=False, gradient="embedding"
 )
 PARTS = {
     "full": FULL,
     "class_free": CLASS_FREE,
-    "no_predictions": Parts(prediction=False),
-    "no_gradients": Parts(gradient="none"),
+    "no_predictions": StateParts(prediction=False),
+    "no_gradients": StateParts(gradient="none"),
 }
 """The paper's states by name: Eq. 1; any class count (Sec. 4.4); those of A.4.3."""
 
@@ -135,7 +135,7 @@ def _frequency(labels_L: Tensor, classes: int) -> Tensor:
     return torch.bincount(labels_L, minlength=classes) / len(labels_L)
 
 
-def encode(state: State, parts: Parts = FULL) -> Tensor:
+def encode(state: State, parts: StateParts = FULL) -> Tensor:
     """Eq. 1: one row of features for every candidate, N x width(parts, C, D), float32.
 
     Order: mean embedding of D_lab, its label frequencies, its predicted frequencies, embedding,
@@ -144,7 +144,7 @@ def encode(state: State, parts: Parts = FULL) -> Tensor:
     return torch.cat(list(blocks(state, parts).values()), dim=1)
 
 
-def blocks(state: State, parts: Parts) -> dict[str, Tensor]:
+def blocks(state: State, parts: StateParts) -> dict[str, Tensor]:
     """The parts of Eq. 1 by name, each N x its width.
 
     Raises:
@@ -178,7 +178,7 @@ def blocks(state: State, parts: Parts) -> dict[str, Tensor]:
     return found
 
 
-def widths(parts: Parts, classes: int, embedding: int) -> dict[str, int]:
+def widths(parts: StateParts, classes: int, embedding: int) -> dict[str, int]:
     """Features in each part of an encoding, in order."""
     found = {
         "labelled_mean": embedding,
@@ -193,6 +193,6 @@ def widths(parts: Parts, classes: int, embedding: int) -> dict[str, int]:
     return found
 
 
-def width(parts: Parts, classes: int, embedding: int) -> int:
+def width(parts: StateParts, classes: int, embedding: int) -> int:
     """Features in an encoding: 1,566 for the full state with C = 10 and D = 128."""
     return sum(widths(parts, classes, embedding).values())

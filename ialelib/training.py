@@ -1,6 +1,5 @@
 """Training of classifiers, one or many, and prediction in bounded memory."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,36 +9,18 @@ import torch.nn.functional as F
 from joblib import Parallel, delayed
 from torch import Tensor
 
-from ialelib import stack
-from ialelib.adam import Adam
-from ialelib.cpu import keep_memory, one_thread
-from ialelib.dropout import given_masks
-from ialelib.errors import InputError
-from ialelib.models import CNN, Classifier, build, to_float
-from ialelib.recipes import RECIPES, Job, Recipe, autocast, batches, number_type, recipe
-from ialelib.workers import end_with_parent
-
-__all__ = ["RECIPES", "Job", "Recipe", "correct", "fit", "fit_many", "predict", "recipe"]
-
+from ialelib.kernels import stacked
+from ialelib.models import CNN, Classifier, build, given_masks, to_float
+from ialelib.recipes import Recipe, TrainJob, autocast, batches, number_type
+from ialelib.utils.adam import Adam
+from ialelib.utils.cpu import keep_memory, one_thread
+from ialelib.utils.machine import device
+from ialelib.utils.workers import end_with_parent
 
 KEPT = 10_000_000  # a CNN has 4,608 features of 28x28 pixels
 
 
-def device() -> str:
-    """Where classifiers are trained: what `IALE_DEVICE` names, "cpu" (the default) or "cuda".
-
-    Raises:
-        InputError: another name, or "cuda" where torch finds no GPU.
-    """
-    name = os.environ.get("IALE_DEVICE") or "cpu"
-    if name not in ("cpu", "cuda"):
-        raise InputError(f"IALE_DEVICE must be cpu or cuda, not {name!r}")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("IALE_DEVICE is cuda, but torch finds no GPU; unset it, or set it to cpu")
-    return name
-
-
-def fit(job: Job) -> Classifier:
+def fit(job: TrainJob) -> Classifier:
     """Train one classifier on the CPU (Alg. 1, `initAndTrain`), in evaluation mode after.
 
     The same job gives the same weights, bit for bit, whatever ran before.
@@ -57,13 +38,13 @@ def fit(job: Job) -> Classifier:
     return model.eval()
 
 
-def _has_kernels(job: Job) -> bool:
+def _has_kernels(job: TrainJob) -> bool:
     return job.inputs.dtype == np.uint8 and job.inputs.shape[1:] == job.architecture.shape
 
 
-def _fit_by_kernels(model: CNN, job: Job) -> None:
+def _fit_by_kernels(model: CNN, job: TrainJob) -> None:
     # The compiler behind it takes memory and a second, which only this needs.
-    from ialelib.cnn_steps import Steps
+    from ialelib.kernels.trainer import Steps
 
     recipe, count = job.recipe, job.recipe.length(len(job.labels))
     order, noise = job.generators(torch.device("cpu"))
@@ -74,7 +55,7 @@ def _fit_by_kernels(model: CNN, job: Job) -> None:
     steps.finish()
 
 
-def _fit_by_operators(model: Classifier, job: Job) -> None:
+def _fit_by_operators(model: Classifier, job: TrainJob) -> None:
     inputs, labels = torch.tensor(job.inputs), torch.tensor(job.labels)
     recipe, steps = job.recipe, job.recipe.length(len(labels))
     drops, dtype, low = model.drops, number_type(recipe), autocast(recipe)
@@ -89,14 +70,14 @@ def _fit_by_operators(model: Classifier, job: Job) -> None:
         optimiser.step(recipe.rate(step, steps))
 
 
-def fit_many(jobs: Sequence[Job], processes: int = 1) -> list[Classifier]:
+def fit_many(jobs: Sequence[TrainJob], processes: int = 1) -> list[Classifier]:
     """Train independent classifiers, in order; on the CPU with the same results as `fit`.
 
     On the CPU each process trains one at a time. On a GPU (`device`) those with the same number
     of labels train as one stack, in this process.
     """
     if device() == "cuda":
-        return stack.fit_all(jobs, "cuda")
+        return stacked.fit_all(jobs, "cuda")
     if processes == 1 or len(jobs) == 1:
         return [fit(job) for job in jobs]
     states = Parallel(processes)(delayed(_fit_state)(job) for job in jobs)
@@ -108,7 +89,7 @@ def fit_many(jobs: Sequence[Job], processes: int = 1) -> list[Classifier]:
     return models
 
 
-def _fit_state(job: Job) -> dict[str, np.ndarray]:
+def _fit_state(job: TrainJob) -> dict[str, np.ndarray]:
     end_with_parent()
     return {name: value.numpy() for name, value in fit(job).state_dict().items()}
 
@@ -158,7 +139,7 @@ def predict_often(
         ]
 
 
-def correct(
+def correct_mask(
     model: Classifier, inputs: np.ndarray, labels: np.ndarray, recipe: Recipe
 ) -> np.ndarray:
     """Which inputs the classifier gets right, N booleans; their mean is the accuracy."""
@@ -166,6 +147,6 @@ def correct(
     return logits_N_C.argmax(1).numpy() == labels
 
 
-def with_members(job: Job, seeds: Sequence[int]) -> list[Job]:
+def with_members(job: TrainJob, seeds: Sequence[int]) -> list[TrainJob]:
     """The same training set from other initial weights and batch orders (ensemble members)."""
     return [replace(job, weights=seed, seed=seed) for seed in seeds]

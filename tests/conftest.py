@@ -17,7 +17,7 @@ def empty_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def digits() -> data.DataSet:
     """The shipped sample of MNIST: 8,000 training and 2,000 test images."""
-    return data.load("mnist-10k")
+    return data.load_data("mnist-10k")
 
 
 @pytest.fixture(scope="session")

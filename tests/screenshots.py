@@ -15,7 +15,7 @@ from demo_page import voila
 from playwright.sync_api import Page
 
 from ialelib import data
-from ialelib.label_view import KEYS
+from ialelib.labelling.view import KEYS
 
 NEEDED = (
     "import",
@@ -45,7 +45,9 @@ def step(page: Page) -> None:
 def in_lab(folder: Path, dark: bool) -> None:
     """One picture for each width."""
     work = Path(tempfile.mkdtemp())
-    browser.write_notebook(work / "demo.ipynb", "from ialelib import widgets\n\nwidgets.toy_demo()")
+    browser.write_notebook(
+        work / "demo.ipynb", "from ialelib.demo.widget import toy_demo\n\ntoy_demo()"
+    )
     with browser.jupyterlab(work, dark) as address:
         for width, height in SIZES:
             with browser.chromium(width, height, dark) as page:
@@ -74,7 +76,7 @@ def labelling(folder: Path, dark: bool) -> None:
     cells = nbformat.read(browser.ROOT / "notebooks/10_own_pool.ipynb", 4).cells
     needed = [cell.source for cell in cells if cell.source.startswith(NEEDED)]
     browser.write_notebook(work / "own.ipynb", "\n".join(needed), LABELLER)
-    labels = data.load("fmnist-10k").train_labels
+    labels = data.load_data("fmnist-10k").train_labels
     with (
         browser.jupyterlab(work, dark) as address,
         browser.chromium(1500, 900, dark) as page,

@@ -6,16 +6,17 @@ import pandas as pd
 import pytest
 from toys import TOY
 
-from ialelib import cards, dagger
+from ialelib import dagger
 from ialelib import policy as policies
+from ialelib import results as cards
 from ialelib.data import DataSet
 
 
 def test_card_holds_settings_cost_wins_and_results(toy: DataSet, tmp_path: Path) -> None:
-    imitation = dagger.Imitation(TOY, ("entropy", "coreset"), episodes=2, validation=50, seed=7)
-    policy, history = dagger.train(toy, imitation, tmp_path / "run")
+    config = dagger.DaggerConfig(TOY, ("entropy", "coreset"), episodes=2, validation=50, seed=7)
+    policy, history = dagger.train_policy(toy, config, tmp_path / "run")
     results = pd.DataFrame({"strategy": ["policy", "random"], "aubc": [0.87654, 0.8]})
-    cards.write(policy, history, results, tmp_path / "mine.md")
+    cards.write_card(policy, history, results, tmp_path / "mine.md")
     card = (tmp_path / "mine.md").read_text()
     assert policy.fingerprint() in card
     for row in ("| dataset | toy |", "| budget | 40 |", "| seed | 7 |", "| policy | 0.8765 |"):
@@ -25,20 +26,20 @@ def test_card_holds_settings_cost_wins_and_results(toy: DataSet, tmp_path: Path)
 
 
 def test_card_does_not_invent_a_cost(toy: DataSet, tmp_path: Path) -> None:
-    imitation = dagger.Imitation(TOY, ("entropy",), episodes=1, validation=50)
-    policy, history = dagger.train(toy, imitation, tmp_path / "run")
-    cards.write(policy, history.assign(seconds=float("nan")), history, tmp_path / "mine.md")
+    config = dagger.DaggerConfig(TOY, ("entropy",), episodes=1, validation=50)
+    policy, history = dagger.train_policy(toy, config, tmp_path / "run")
+    cards.write_card(policy, history.assign(seconds=float("nan")), history, tmp_path / "mine.md")
     assert "time not recorded" in (tmp_path / "mine.md").read_text()
 
 
 def test_a_published_policy_lies_beside_its_card(
     toy: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    policy, history = dagger.train(
-        toy, dagger.Imitation(TOY, ("entropy",), episodes=1, validation=50), tmp_path / "run"
+    policy, history = dagger.train_policy(
+        toy, dagger.DaggerConfig(TOY, ("entropy",), episodes=1, validation=50), tmp_path / "run"
     )
     monkeypatch.chdir(tmp_path)
-    cards.publish(policy, history, history, "mine")
-    loaded = policies.load(tmp_path / "policies/mine.safetensors")
+    cards.publish_policy(policy, history, history, "mine")
+    loaded = policies.load_policy(tmp_path / "policies/mine.safetensors")
     assert loaded.fingerprint() == policy.fingerprint()
     assert (tmp_path / "policies/mine.md").read_text().startswith("# Policy mine\n")

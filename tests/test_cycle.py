@@ -12,13 +12,14 @@ from pandas.testing import assert_frame_equal
 from toys import TOY, chosen, policy, untimed
 
 from ialelib import cycle as cycles
-from ialelib.cycle import Cycle, Setting, replay, run
+from ialelib.cycle import Cycle, CycleConfig, replay, run_cycle
 from ialelib.data import DataSet
-from ialelib.errors import InputError
 from ialelib.experts import EXPERTS, Query
-from ialelib.training import correct, fit, recipe
+from ialelib.recipes import recipe
+from ialelib.training import correct_mask, fit
+from ialelib.utils.errors import InputError
 
-SETTING = Setting("mlp", initial=20, budget=40, acq=10, n=30, recipe="fast")
+SETTING = CycleConfig("mlp", initial=20, budget=40, acq=10, n=30, recipe="fast")
 PROJECT = Path(__file__).parent.parent
 COLUMNS = "dataset classifier strategy seed labels accuracy fit_seconds query_seconds chosen"
 Seen = list[tuple[np.ndarray, np.ndarray]]
@@ -41,7 +42,7 @@ def shown_to(name: str, monkeypatch: pytest.MonkeyPatch) -> Seen:
 
 
 def test_a_curve_has_a_row_for_every_size_of_the_labelled_set(small_digits: DataSet) -> None:
-    curve = run(small_digits, SETTING, "entropy", seed=3)
+    curve = run_cycle(small_digits, SETTING, "entropy", seed=3)
     assert curve.columns.tolist() == COLUMNS.split()
     assert curve["labels"].tolist() == [20, 30, 40]
     assert [len(batch.split()) for batch in curve["chosen"]] == [10, 10, 0]
@@ -52,19 +53,19 @@ def test_a_curve_has_a_row_for_every_size_of_the_labelled_set(small_digits: Data
 @pytest.mark.parametrize("name", ["random", "entropy", "mc_dropout", "ensemble", "badge"])
 def test_no_sample_is_labelled_twice(small_digits: DataSet, name: str) -> None:
     labelled = [*Cycle(small_digits, SETTING, 0).pool.labelled]
-    labelled += chosen(run(small_digits, SETTING, name, seed=0))
+    labelled += chosen(run_cycle(small_digits, SETTING, name, seed=0))
     assert len(set(labelled)) == len(labelled) == 40
 
 
 def test_the_last_batch_is_cut_to_the_budget(toy: DataSet) -> None:
-    curve = run(toy, replace(TOY, budget=43), "random", seed=0)
+    curve = run_cycle(toy, replace(TOY, budget=43), "random", seed=0)
     assert curve["labels"].tolist() == [20, 30, 40, 43]
     assert [len(batch.split()) for batch in curve["chosen"]] == [10, 10, 3, 0]
 
 
 def test_the_pool_can_be_used_up_to_the_last_sub_pool(toy: DataSet) -> None:
     # 20 labels and 9 batches of 30; before the last batch, 300 - 260 = 40 samples are left.
-    curve = run(toy, replace(TOY, budget=290, acq=30, n=40), "coreset", seed=0)
+    curve = run_cycle(toy, replace(TOY, budget=290, acq=30, n=40), "coreset", seed=0)
     assert curve["labels"].iloc[-1] == 290
     with pytest.raises(InputError, match="needs 301 training samples"):
         Cycle(toy, replace(TOY, budget=290, acq=30, n=41), seed=0)
@@ -74,7 +75,7 @@ def test_strategies_share_the_first_labels_sub_pool_and_accuracy(
     toy: DataSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = [shown_to(name, monkeypatch) for name in ("random", "coreset")]
-    curves = [run(toy, TOY, name, seed=0) for name in ("random", "coreset")]
+    curves = [run_cycle(toy, TOY, name, seed=0) for name in ("random", "coreset")]
     for one, other in zip(seen[0][0], seen[1][0], strict=True):
         assert np.array_equal(one, other)
     assert curves[0]["accuracy"][0] == curves[1]["accuracy"][0]
@@ -82,7 +83,7 @@ def test_strategies_share_the_first_labels_sub_pool_and_accuracy(
 
 
 def test_the_same_seed_gives_the_same_curve(toy: DataSet) -> None:
-    one, other = (untimed(run(toy, TOY, "badge", seed=0)) for _ in range(2))
+    one, other = (untimed(run_cycle(toy, TOY, "badge", seed=0)) for _ in range(2))
     assert_frame_equal(one, other, check_exact=True)
 
 
@@ -114,9 +115,9 @@ def test_validation_samples_are_never_offered(toy: DataSet) -> None:
 
 
 def test_replay_gives_the_last_classifier_and_labels(toy: DataSet) -> None:
-    curve = run(toy, TOY, "entropy", seed=0)
+    curve = run_cycle(toy, TOY, "entropy", seed=0)
     model, labelled = replay(toy, TOY, curve)
-    hits = correct(model, toy.test_inputs, toy.test_labels, recipe("toy"))
+    hits = correct_mask(model, toy.test_inputs, toy.test_labels, recipe("toy"))
     assert hits.mean() == curve["accuracy"].iloc[-1]
     assert len(labelled) == 40 == len({*chosen(curve), *labelled})
 
@@ -125,7 +126,7 @@ def test_replay_gives_the_last_classifier_and_labels(toy: DataSet) -> None:
 @pytest.mark.parametrize(("name", "right"), [("polic", "policy"), ("entrpy", "entropy")])
 def test_an_unknown_strategy_gets_the_nearest_name(toy: DataSet, name: str, right: str) -> None:
     with pytest.raises(InputError, match=f"unknown strategy '{name}'; did you mean '{right}'"):
-        run(toy, TOY, name, 0, {"policy": policy(0)})
+        run_cycle(toy, TOY, name, 0, {"policy": policy(0)})
 
 
 @pytest.mark.usefixtures("no_training")
@@ -144,7 +145,7 @@ def test_a_setting_that_cannot_run_is_refused_before_training(
     toy: DataSet, change: dict[str, object], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        run(toy, replace(TOY, **change), "random", 0)  # type: ignore[arg-type]
+        run_cycle(toy, replace(TOY, **change), "random", 0)  # type: ignore[arg-type]
 
 
 FULL_POOL = """

@@ -14,12 +14,12 @@ import pytest
 import torch
 from toys import TINY, assert_same_episode, assert_same_run, episodes, same_policy
 
-from ialelib import episode
-from ialelib.dagger import run_folder, train
+from ialelib import dagger
+from ialelib.dagger import run_folder, train_policy
 from ialelib.data import DataSet, toy_gaussians
-from ialelib.errors import InputError
 from ialelib.policy import Policy
 from ialelib.recipes import RECIPES
+from ialelib.utils.errors import InputError
 
 PROJECT = Path(__file__).parent.parent
 Run = tuple[Policy, pd.DataFrame, Path]
@@ -29,12 +29,12 @@ Run = tuple[Policy, pd.DataFrame, Path]
 def done(toy: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """An undisturbed run; tests only read it."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    return (*train(toy, TINY, folder), folder)
+    return (*train_policy(toy, TINY, folder), folder)
 
 
 @pytest.fixture
 def no_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(episode, "fit_many", lambda *_: pytest.fail("a classifier was trained"))
+    monkeypatch.setattr(dagger, "fit_many", lambda *_: pytest.fail("a classifier was trained"))
 
 
 def test_every_episode_starts_elsewhere(done: Run) -> None:
@@ -48,7 +48,7 @@ def test_the_history_has_a_row_for_every_episode(done: Run) -> None:
 
 
 def test_two_processes_give_the_same_run_as_one(toy: DataSet, done: Run, tmp_path: Path) -> None:
-    train(toy, TINY, tmp_path, processes=2)
+    train_policy(toy, TINY, tmp_path, processes=2)
     assert_same_run(tmp_path, done[2])
 
 
@@ -66,7 +66,7 @@ def test_a_killed_run_resumes_to_the_same_result(toy: DataSet, done: Run, tmp_pa
     child.kill()
     assert child.wait() == -signal.SIGKILL
     assert 1 <= len(list(tmp_path.glob("episode-*"))) < 4, "killed too late to prove anything"
-    assert same_policy(train(toy, TINY, tmp_path)[0], done[0])
+    assert same_policy(train_policy(toy, TINY, tmp_path)[0], done[0])
     assert_same_run(tmp_path, done[2])
 
 
@@ -80,12 +80,12 @@ def copied(done: Run, tmp_path: Path) -> Path:
 def test_a_finished_run_trains_nothing(
     toy: DataSet, copied: Path, done: Run, no_training: None
 ) -> None:
-    assert same_policy(train(toy, TINY, copied)[0], done[0])
+    assert same_policy(train_policy(toy, TINY, copied)[0], done[0])
 
 
 def test_more_episodes_extend_the_same_run(toy: DataSet, done: Run, tmp_path: Path) -> None:
-    train(toy, replace(TINY, episodes=1), tmp_path)
-    train(toy, TINY, tmp_path)
+    train_policy(toy, replace(TINY, episodes=1), tmp_path)
+    train_policy(toy, TINY, tmp_path)
     for one, other in zip(episodes(tmp_path), episodes(done[2]), strict=True):
         assert_same_episode(one, other)
 
@@ -103,22 +103,22 @@ def test_a_folder_with_other_parameters_is_refused(
     toy: DataSet, copied: Path, no_training: None, change: dict[str, Any], named: str
 ) -> None:
     with pytest.raises(InputError, match=rf"holds a run with other parameters \({named}\)"):
-        train(toy, replace(TINY, **change), copied)
+        train_policy(toy, replace(TINY, **change), copied)
 
 
 @pytest.mark.parametrize(("ranking", "refused"), [("warm", True), ("scratch", False)])
 def test_a_folder_ranked_by_another_warm_recipe_is_refused(
     toy: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ranking: Any, refused: bool
 ) -> None:
-    setting = replace(TINY.setting, budget=20)
-    imitation = replace(TINY, episodes=1, ranking=ranking, setting=setting)
-    before, _ = train(toy, imitation, tmp_path)
+    cycle = replace(TINY.cycle, budget=20)
+    config = replace(TINY, episodes=1, ranking=ranking, cycle=cycle)
+    before, _ = train_policy(toy, config, tmp_path)
     monkeypatch.setitem(RECIPES, "warm", replace(RECIPES["warm"], lr=0.5))
     if refused:
         with pytest.raises(InputError, match=r"other parameters \(warm\)"):
-            train(toy, imitation, tmp_path)
+            train_policy(toy, config, tmp_path)
     else:
-        assert same_policy(train(toy, imitation, tmp_path)[0], before)
+        assert same_policy(train_policy(toy, config, tmp_path)[0], before)
 
 
 def test_other_parameters_have_a_folder_of_their_own(toy: DataSet, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_folder_with_other_data_of_that_name_and_size_is_refused(
     copied: Path, no_training: None
 ) -> None:
     with pytest.raises(InputError, match="other parameters"):
-        train(toy_gaussians(300, 200, overlap=0.6), TINY, copied)
+        train_policy(toy_gaussians(300, 200, overlap=0.6), TINY, copied)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_damaged_checkpoint_is_named(
 ) -> None:
     (copied / name).write_bytes((copied / name).read_bytes()[:-50])
     with pytest.raises(InputError, match=f"{name} is not a readable"):
-        train(toy, TINY, copied)
+        train_policy(toy, TINY, copied)
 
 
 @pytest.mark.parametrize(
@@ -162,13 +162,13 @@ def test_a_damaged_checkpoint_is_named(
         ({"per_round": 0}, "at least 1"),
         ({"ranking": "wram"}, "unknown ranking 'wram'; did you mean 'warm'"),
         ({"validation": 0}, "at least 1"),
-        ({"setting": replace(TINY.setting, budget=260)}, "budget 260 .*'toy' has 300"),
-        ({"setting": replace(TINY.setting, budget=15)}, "no acquisition"),
+        ({"setting": replace(TINY.cycle, budget=260)}, "budget 260 .*'toy' has 300"),
+        ({"setting": replace(TINY.cycle, budget=15)}, "no acquisition"),
     ],
 )
 def test_unusable_parameters_are_refused_before_training(
     toy: DataSet, tmp_path: Path, no_training: None, change: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        train(toy, replace(TINY, **change), tmp_path)
+        train_policy(toy, replace(TINY, **change), tmp_path)
     assert list(tmp_path.iterdir()) == []

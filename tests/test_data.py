@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from ialelib import data
 from ialelib.data import toy_gaussians
-from ialelib.errors import InputError
+from ialelib.utils.errors import InputError
 
 
 def arrays(train: int = 12, test: int = 6, shape: tuple[int, ...] = (5, 4)) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def index_of(inputs: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ["mnist-10k", "fmnist-10k"])
 def test_shipped_sample_needs_no_data_folder(empty_data_folder: Path, name: str) -> None:
-    sample = data.load(name)
+    sample = data.load_data(name)
     assert sample.name == name
     assert sample.train_inputs.shape == (8000, 28, 28)
     assert sample.test_inputs.shape == (2000, 28, 28)
@@ -62,7 +62,7 @@ def test_dropped_file_is_a_data_set_of_its_name(
 ) -> None:
     given_arrays = arrays(shape=shape)
     np.savez(empty_data_folder / "my-cells.npz", **given_arrays)
-    cells = data.load("my-cells")
+    cells = data.load_data("my-cells")
     assert (cells.name, cells.shape, cells.classes) == ("my-cells", shape, 3)
     np.testing.assert_array_equal(cells.train_inputs, given_arrays["train_images"])
     np.testing.assert_array_equal(cells.test_labels, given_arrays["test_labels"])
@@ -72,17 +72,17 @@ def test_dropped_file_is_a_data_set_of_its_name(
 def test_labels_of_any_integer_type_become_int64(empty_data_folder: Path) -> None:
     labels = (np.arange(12) % 3).astype(np.uint8)
     np.savez(empty_data_folder / "own.npz", **{**arrays(), "train_labels": labels})
-    assert data.load("own").train_labels.dtype == np.int64
+    assert data.load_data("own").train_labels.dtype == np.int64
 
 
 def test_dropped_file_comes_before_a_shipped_sample(empty_data_folder: Path) -> None:
     np.savez(empty_data_folder / "mnist-10k.npz", **arrays())
-    assert len(data.load("mnist-10k").train_labels) == 12
+    assert len(data.load_data("mnist-10k").train_labels) == 12
 
 
 def test_class_seen_in_the_test_half_alone_counts(empty_data_folder: Path) -> None:
     np.savez(empty_data_folder / "own.npz", **{**arrays(), "test_labels": np.full(6, 8)})
-    assert data.load("own").classes == 9
+    assert data.load_data("own").classes == 9
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_class_seen_in_the_test_half_alone_counts(empty_data_folder: Path) -> No
 def test_unknown_name_gives_the_nearest(empty_data_folder: Path, name: str, nearest: str) -> None:
     np.savez(empty_data_folder / "my-cells.npz", **arrays())
     with pytest.raises(InputError, match=f"unknown data set '{name}'; did you mean {nearest}"):
-        data.load(name)
+        data.load_data(name)
 
 
 def test_leftover_of_a_killed_write_is_no_data_set(empty_data_folder: Path) -> None:
@@ -105,7 +105,7 @@ def test_leftover_of_a_killed_write_is_no_data_set(empty_data_folder: Path) -> N
 
 def test_sample_of_a_set_splits_its_test_images(empty_data_folder: Path) -> None:
     np.savez(empty_data_folder / "kmnist.npz", **numbered(50))
-    sample = data.load("kmnist-10k")
+    sample = data.load_data("kmnist-10k")
     train, test = index_of(sample.train_inputs), index_of(sample.test_inputs)
     assert sample.name == "kmnist-10k"
     assert (len(train), len(test)) == (40, 10)
@@ -117,13 +117,13 @@ def test_sample_of_a_set_splits_its_test_images(empty_data_folder: Path) -> None
 
 def test_sample_of_a_set_is_the_same_every_time(empty_data_folder: Path) -> None:
     np.savez(empty_data_folder / "kmnist.npz", **numbered(50))
-    first, second = data.load("kmnist-10k"), data.load("kmnist-10k")
+    first, second = data.load_data("kmnist-10k"), data.load_data("kmnist-10k")
     np.testing.assert_array_equal(first.train_inputs, second.train_inputs)
 
 
 def test_sample_of_a_larger_set_has_ten_thousand_images(empty_data_folder: Path) -> None:
     np.savez(empty_data_folder / "svhn.npz", **numbered(12_000))
-    sample = data.load("svhn-10k")
+    sample = data.load_data("svhn-10k")
     chosen = index_of(np.concatenate([sample.train_inputs, sample.test_inputs]))
     assert (len(sample.train_labels), len(sample.test_labels)) == (8000, 2000)
     assert len(set(chosen)) == 10_000
@@ -139,7 +139,7 @@ def test_a_larger_sample_keeps_halves_and_the_share_of_each_class(empty_data_fol
         halves[key] = rng.permutation(np.repeat(np.arange(3), of_class))
     halves["train_images"] = np.zeros((24_000, 1, 2), np.uint8)
     np.savez(empty_data_folder / "cifar10.npz", **halves)
-    sample, again = data.load("cifar10-25k"), data.load("cifar10-25k")
+    sample, again = data.load_data("cifar10-25k"), data.load_data("cifar10-25k")
     assert sample.name == "cifar10-25k"
     train = np.bincount(sample.train_labels) - 20 / 24 * np.array(counts["train_labels"])
     test = np.bincount(sample.test_labels) - 5 / 12 * np.array(counts["test_labels"])

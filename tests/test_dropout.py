@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ialelib.dropout import Dropout, Noise
-from ialelib.models import CNN, MLP, Architecture, build, to_float
+from ialelib.models import CNN, MLP, Architecture, Dropout, Noise, build, to_float
 
 SHARES = [0.25, 0.5, 0.1]
 NUMBERS = [torch.float32, torch.bfloat16, torch.float16, torch.float64]

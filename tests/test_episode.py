@@ -8,23 +8,23 @@ import pytest
 import torch
 from toys import TINY, assert_same_episode, policy
 
-from ialelib import episode
+from ialelib import dagger
 from ialelib.cycle import Cycle
+from ialelib.dagger import DaggerConfig, roll_out
 from ialelib.data import DataSet
-from ialelib.episode import Imitation, roll_out
 from ialelib.experts import EXPERTS
 from ialelib.models import Classifier
-from ialelib.recipes import Job, recipe
+from ialelib.recipes import TrainJob, recipe
 from ialelib.rollout import Rollout
-from ialelib.seeds import derive
 from ialelib.state import encode, observe
-from ialelib.training import correct, fit, fit_many
+from ialelib.training import correct_mask, fit, fit_many
+from ialelib.utils.seeds import derive
 
 
-def start(data: DataSet, imitation: Imitation = TINY, number: int = 1) -> Cycle:
+def start(data: DataSet, config: DaggerConfig = TINY, number: int = 1) -> Cycle:
     """The cycle of an episode before its first acquisition."""
-    seed = derive(imitation.seed, "episode", number)
-    return Cycle(data, imitation.setting, seed, imitation.validation)
+    seed = derive(config.seed, "episode", number)
+    return Cycle(data, config.cycle, seed, config.validation)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_scores_are_those_of_classifiers_trained_with_each_batch(
     inputs, labels = toy.train_inputs[cycle.validation], toy.train_labels[cycle.validation]
     for e in range(3):
         model = fit(cycle.job(sub_pool[first.chosen_A_E_N[0, e].numpy()]))
-        expected = correct(model, inputs, labels, recipe("toy"))
+        expected = correct_mask(model, inputs, labels, recipe("toy"))
         assert first.correct_A_E_V[0, e].tolist() == expected.tolist()
 
 
@@ -70,8 +70,8 @@ def test_every_state_is_that_of_a_classifier_trained_from_scratch(
     toy: DataSet, ranking: Any
 ) -> None:
     # Bit for bit, whether the winner's temporary classifier is taken over or not.
-    imitation = replace(TINY, ranking=ranking)
-    cycle, one = start(toy, imitation), roll_out(toy, imitation, 1, None)
+    config = replace(TINY, ranking=ranking)
+    cycle, one = start(toy, config), roll_out(toy, config, 1, None)
     for a in range(3):
         sub_pool = cycle.sub_pool()
         state = observe(cycle.query(fit(cycle.job()), sub_pool))
@@ -109,47 +109,47 @@ def test_the_policy_acts_always_or_never_at_the_ends_but_never_in_the_first_epis
 
 def test_the_coin_is_tossed_at_every_acquisition(toy: DataSet) -> None:
     acted = [roll_out(toy, TINY, number, policy(0)).acted_A.tolist() for number in range(2, 6)]
-    assert any(len(set(episode)) == 2 for episode in acted)
+    assert any(len(set(dagger)) == 2 for dagger in acted)
 
 
 @pytest.mark.parametrize(
     ("p", "expected"), [(0.3, [1, 0.3, 0.3, 0.3]), ("decay", [1, 0.81, 0.729, 0.6561])]
 )
 def test_the_probability_of_following_the_expert(p: Any, expected: list[float]) -> None:
-    imitation = replace(TINY, p=p)
-    assert [imitation.expert_probability(e) for e in range(1, 5)] == pytest.approx(expected)
+    config = replace(TINY, p=p)
+    assert [config.expert_probability(e) for e in range(1, 5)] == pytest.approx(expected)
 
 
 # What is trained
 
 
 @pytest.fixture
-def trained(monkeypatch: pytest.MonkeyPatch) -> list[list[Job]]:
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[list[TrainJob]]:
     """The jobs of every call."""
-    calls: list[list[Job]] = []
+    calls: list[list[TrainJob]] = []
 
-    def spy(jobs: list[Job], processes: int) -> list[Classifier]:
+    def spy(jobs: list[TrainJob], processes: int) -> list[Classifier]:
         calls.append(jobs)
         return fit_many(jobs, processes)
 
-    monkeypatch.setattr(episode, "fit_many", spy)
+    monkeypatch.setattr(dagger, "fit_many", spy)
     return calls
 
 
 @pytest.fixture
-def twins(monkeypatch: pytest.MonkeyPatch) -> Imitation:
+def twins(monkeypatch: pytest.MonkeyPatch) -> DaggerConfig:
     """Two of the three experts always choose the same batch."""
     monkeypatch.setitem(EXPERTS, "confidence", EXPERTS["entropy"])
     return replace(TINY, experts=("entropy", "coreset", "confidence"))
 
 
-def sizes(calls: list[list[Job]]) -> list[tuple[int, ...]]:
+def sizes(calls: list[list[TrainJob]]) -> list[tuple[int, ...]]:
     """Labelled samples of each job."""
     return [tuple(len(job.labels) for job in jobs) for jobs in calls]
 
 
 def test_equal_batches_are_trained_once_and_the_winners_classifier_is_kept(
-    toy: DataSet, trained: list[list[Job]], twins: Imitation
+    toy: DataSet, trained: list[list[TrainJob]], twins: DaggerConfig
 ) -> None:
     found = roll_out(toy, twins, 1, None)
     assert sizes(trained) == [(10,), (20, 20), (30, 30), (40, 40)]
@@ -158,7 +158,7 @@ def test_equal_batches_are_trained_once_and_the_winners_classifier_is_kept(
 
 
 def test_the_policys_batch_is_trained_beside_the_experts_and_kept(
-    toy: DataSet, trained: list[list[Job]]
+    toy: DataSet, trained: list[list[TrainJob]]
 ) -> None:
     roll_out(toy, replace(TINY, p=0.0), 2, policy(0))
     assert sizes(trained) == [(10,), (20,) * 4, (30,) * 4, (40,) * 4]
@@ -166,7 +166,7 @@ def test_the_policys_batch_is_trained_beside_the_experts_and_kept(
 
 @pytest.mark.parametrize("p", [0.0, 1.0])
 def test_warm_ranking_tunes_each_batch_once_and_trains_the_next_from_scratch(
-    toy: DataSet, trained: list[list[Job]], twins: Imitation, p: float
+    toy: DataSet, trained: list[list[TrainJob]], twins: DaggerConfig, p: float
 ) -> None:
     # The policy's batch needs no score; after the last batch nothing is left to train.
     roll_out(toy, replace(twins, ranking="warm", p=p), 2, policy(0))
@@ -190,17 +190,17 @@ def test_warm_scores_are_those_of_the_current_classifier_tuned_with_each_batch(
         sub_pool, current = cycle.sub_pool(), fit(cycle.job())
         for e in range(3):
             model = fit(cycle.job(sub_pool[found.chosen_A_E_N[a, e].numpy()], current))
-            expected = correct(model, inputs, labels, recipe("toy"))
+            expected = correct_mask(model, inputs, labels, recipe("toy"))
             assert found.correct_A_E_V[a, e].tolist() == expected.tolist()
         cycle.pool.label(sub_pool[found.chosen_A_E_N[a, found.winner_A[a]].numpy()])
 
 
 def test_ensemble_members_are_trained_from_scratch_in_both_rankings(
-    small_digits: DataSet, trained: list[list[Job]]
+    small_digits: DataSet, trained: list[list[TrainJob]]
 ) -> None:
-    setting = replace(TINY.setting, classifier="mlp", budget=30, recipe="warm")
+    config = replace(TINY.cycle, classifier="mlp", budget=30, recipe="warm")
     for ranking in ("scratch", "warm"):
-        roll_out(small_digits, Imitation(setting, ("ensemble",), ranking=ranking), 1, None)
+        roll_out(small_digits, DaggerConfig(config, ("ensemble",), ranking=ranking), 1, None)
     assert sizes(trained) == [
         *[(10,) * 5, (20,), (20,) * 4, (30,)],
         *[(10,) * 5, (20,), (20,) * 5, (30,)],
@@ -210,6 +210,6 @@ def test_ensemble_members_are_trained_from_scratch_in_both_rankings(
 
 
 def test_two_processes_roll_out_the_same_episode(toy: DataSet) -> None:
-    short = replace(TINY, ranking="warm", setting=replace(TINY.setting, budget=30))
+    short = replace(TINY, ranking="warm", cycle=replace(TINY.cycle, budget=30))
     one, other = (roll_out(toy, short, 1, None, processes) for processes in (1, 2))
     assert_same_episode(one, other)

@@ -17,9 +17,9 @@ from sklearn.metrics.pairwise import euclidean_distances
 from torch import Tensor
 
 from ialelib import experts
-from ialelib.errors import InputError
 from ialelib.experts import EXPERTS, Query
 from ialelib.models import Architecture, Classifier, build
+from ialelib.utils.errors import InputError
 
 NAMES = sorted(EXPERTS)
 N = 40

@@ -10,9 +10,9 @@ import torch
 from scipy.stats import chisquare
 
 from ialelib import greedy
-from ialelib.errors import InputError
 from ialelib.greedy import k_centre, k_means_pp
-from ialelib.rows import Rows
+from ialelib.utils.errors import InputError
+from ialelib.utils.rows import Rows
 
 N, D, C = 300, 5, 4
 

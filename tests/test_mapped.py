@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from ialelib import policy as policies
-from ialelib.cpu import one_thread
-from ialelib.errors import InputError
 from ialelib.policy import Policy
-from ialelib.state import CLASS_FREE, FULL, Parts, State, blocks, describe, encode
+from ialelib.state import CLASS_FREE, FULL, State, StateParts, blocks, describe, encode
+from ialelib.utils.cpu import one_thread
+from ialelib.utils.errors import InputError
 
 C, D, N, ACQ = 4, 16, 50, 10
 PROJECT = Path(__file__).parent.parent
-WITHOUT_GRADIENT = Parts(gradient="none")
+WITHOUT_GRADIENT = StateParts(gradient="none")
 PARTS = [FULL, CLASS_FREE, WITHOUT_GRADIENT]
 
 
@@ -59,7 +59,7 @@ def mapped(state: State, tmp_path: Path) -> State:
     return on_disk(state, tmp_path)
 
 
-def policy(parts: Parts = FULL) -> Policy:
+def policy(parts: StateParts = FULL) -> Policy:
     torch.manual_seed(2)
     return Policy(C, D, parts).eval()
 
@@ -69,7 +69,7 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many candidates are encoded at a time."""
     seen: list[int] = []
 
-    def spy(state: State, parts: Parts) -> Tensor:
+    def spy(state: State, parts: StateParts) -> Tensor:
         seen.append(len(state))
         return encode(state, parts)
 
@@ -82,14 +82,14 @@ def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 @pytest.mark.parametrize("parts", PARTS)
 def test_mapped_candidates_are_encoded_as_those_in_memory(
-    state: State, mapped: State, parts: Parts
+    state: State, mapped: State, parts: StateParts
 ) -> None:
     assert torch.equal(encode(mapped, parts), encode(state, parts))
 
 
 @pytest.mark.parametrize("parts", PARTS)
 def test_mapped_candidates_are_chosen_as_those_in_memory(
-    state: State, mapped: State, parts: Parts
+    state: State, mapped: State, parts: StateParts
 ) -> None:
     assert torch.equal(policy(parts).scores(mapped), policy(parts).scores(state))
     assert np.array_equal(policy(parts).choose(mapped, ACQ), policy(parts).choose(state, ACQ))
@@ -173,7 +173,7 @@ def test_ties_across_chunks_are_broken_at_random(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("name", ["logits_N_C", "embedding_N_D"])
 @pytest.mark.parametrize("parts", PARTS)
 def test_numbers_that_are_none_are_refused_in_one_sentence(
-    state: State, monkeypatch: pytest.MonkeyPatch, parts: Parts, name: str, value: float
+    state: State, monkeypatch: pytest.MonkeyPatch, parts: StateParts, name: str, value: float
 ) -> None:
     monkeypatch.setattr(policies, "CHUNK", 7)
     rows = torch.as_tensor(getattr(state, name)).clone()

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import wilcoxon
 
-from ialelib.errors import InputError
-from ialelib.metrics import aubc, aubc_table, compare, median_filtered
+from ialelib.metrics import aubc, aubc_table, median_filtered, paired_tests
+from ialelib.utils.errors import InputError
 
 LABELS = (20, 30, 40)
 
@@ -73,7 +73,7 @@ def test_rows_of_a_curve_may_come_in_any_order() -> None:
 
 
 def test_means_and_gains_over_the_reference() -> None:
-    found = row(compare(curves({"random": RANDOM, "badge": GOOD})), "badge")
+    found = row(paired_tests(curves({"random": RANDOM, "badge": GOOD})), "badge")
     assert found["seeds"] == 6
     assert found["aubc"] == pytest.approx(np.mean(GOOD))
     assert found["gain"] == pytest.approx(np.mean(GOOD) - np.mean(RANDOM))
@@ -82,19 +82,19 @@ def test_means_and_gains_over_the_reference() -> None:
 @pytest.mark.parametrize("strategy", ["good", "fair", "poor"])
 def test_p_is_the_two_sided_signed_rank_test(strategy: str) -> None:
     values = {"good": GOOD, "fair": FAIR, "poor": POOR}[strategy]
-    found = row(compare(curves({"random": RANDOM, strategy: values})), strategy)
+    found = row(paired_tests(curves({"random": RANDOM, strategy: values})), strategy)
     assert found["p"] == pytest.approx(wilcoxon(values, RANDOM).pvalue)
 
 
 def test_p_by_hand() -> None:
     # All 6 differences point one way: 2 of the 2^6 patterns of signs are as extreme.
-    found = row(compare(curves({"random": RANDOM, "good": GOOD})), "good")
+    found = row(paired_tests(curves({"random": RANDOM, "good": GOOD})), "good")
     assert found["p"] == pytest.approx(2 / 64)
 
 
 def test_holm_by_hand() -> None:
     accuracy = {"random": RANDOM, "good": GOOD, "fair": FAIR, "poor": POOR}
-    table = compare(curves(accuracy))
+    table = paired_tests(curves(accuracy))
     low, middle, high = sorted((row(table, name)["p"], name) for name in ("good", "fair", "poor"))
     corrected = [3 * low[0], max(3 * low[0], 2 * middle[0])]
     corrected.append(max(corrected[1], high[0]))
@@ -104,46 +104,46 @@ def test_holm_by_hand() -> None:
 
 def test_each_data_set_is_corrected_by_itself() -> None:
     both = pd.concat([curves({"random": RANDOM, "good": GOOD}, name) for name in ("a", "b")])
-    table = compare(both)
+    table = paired_tests(both)
     assert table["dataset"].tolist() == ["a", "a", "b", "b"]
     assert table["p_holm"].dropna().tolist() == pytest.approx([2 / 64, 2 / 64])
 
 
 def test_the_reference_has_no_gain_and_no_p() -> None:
-    found = row(compare(curves({"random": RANDOM, "good": GOOD})), "random")
+    found = row(paired_tests(curves({"random": RANDOM, "good": GOOD})), "random")
     assert found["gain"] == 0
     assert np.isnan(found["p"])
     assert np.isnan(found["p_holm"])
 
 
 def test_the_reference_may_stand_alone() -> None:
-    assert compare(curves({"random": RANDOM}))["p"].isna().all()
+    assert paired_tests(curves({"random": RANDOM}))["p"].isna().all()
 
 
 def test_any_strategy_can_be_the_reference() -> None:
-    found = row(compare(curves({"random": RANDOM, "good": GOOD}), reference="good"), "random")
+    found = row(paired_tests(curves({"random": RANDOM, "good": GOOD}), reference="good"), "random")
     assert found["gain"] == pytest.approx(np.mean(RANDOM) - np.mean(GOOD))
 
 
 def test_identical_curves_are_no_evidence() -> None:
-    found = row(compare(curves({"random": RANDOM, "twin": RANDOM})), "twin")
+    found = row(paired_tests(curves({"random": RANDOM, "twin": RANDOM})), "twin")
     assert (found["gain"], found["p"], found["p_holm"]) == (0, 1, 1)
 
 
 def test_partly_identical_curves_are_compared_without_a_warning() -> None:
     half = [*RANDOM[:3], *GOOD[3:]]
-    found = row(compare(curves({"random": RANDOM, "half": half})), "half")
+    found = row(paired_tests(curves({"random": RANDOM, "half": half})), "half")
     assert 0.1 < found["p"] <= 1
 
 
 def test_unpaired_seeds_are_refused() -> None:
     with pytest.raises(InputError, match="not paired: some seeds lack badge"):
-        compare(curves({"random": RANDOM, "badge": GOOD[:-1]}))
+        paired_tests(curves({"random": RANDOM, "badge": GOOD[:-1]}))
 
 
 def test_a_missing_reference_is_named() -> None:
     with pytest.raises(InputError, match="no curves of the reference 'random'"):
-        compare(curves({"badge": GOOD}))
+        paired_tests(curves({"badge": GOOD}))
 
 
 def test_curves_over_different_budgets_are_refused() -> None:
@@ -151,14 +151,14 @@ def test_curves_over_different_budgets_are_refused() -> None:
     both = curves({"random": RANDOM, "badge": GOOD})
     cut = both[(both["strategy"] == "random") | (both["labels"] < 40)]
     with pytest.raises(InputError, match="not paired"):
-        compare(cut)
+        paired_tests(cut)
 
 
 def test_two_curves_of_one_strategy_and_seed_are_refused() -> None:
     # As when the tables of two classifiers are put together: they must not become one curve.
     both = curves({"random": RANDOM, "badge": GOOD})
     with pytest.raises(InputError, match="not paired"):
-        compare(pd.concat([both, both]))
+        paired_tests(pd.concat([both, both]))
 
 
 def test_median_filter_takes_each_curve_alone_and_keeps_its_ends() -> None:

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ialelib.errors import InputError
 from ialelib.models import CLASSIFIERS, Architecture, build, to_float
+from ialelib.utils.errors import InputError
 
 Layer = TypeVar("Layer", bound=nn.Module)
 IMAGES = [(28, 28), (28, 28, 3), (32, 32, 3)]

@@ -8,7 +8,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from ialelib import pages
+from ialelib.runner import gallery
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -62,5 +62,5 @@ def test_every_picture_has_words_for_those_who_cannot_see_it(path: Path) -> None
     text = "\n".join("".join(cell["source"]) for cell in cells(path, "markdown"))
     shown = re.findall(r"!\[([^\]]*)\]\(", text)
     assert [words for words in [*drawn, *shown] if len(words) < 30] == []
-    page = pages.notebook(nbformat.read(path, 4), [])
+    page = gallery.notebook_body(nbformat.read(path, 4), [])
     assert [words for words in drawn if f'alt="{words}"' not in page] == []

@@ -12,13 +12,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ialelib import policy as policies
-from ialelib import policy_fit
-from ialelib.errors import InputError
+from ialelib import policy as policy_fit
 from ialelib.experts import Query
 from ialelib.models import Architecture, build
-from ialelib.policy import Policy, load, save
-from ialelib.policy_fit import Example, PolicyRecipe, fit, loss
-from ialelib.state import CLASS_FREE, FULL, Parts, State, describe, encode, observe
+from ialelib.policy import Example, Policy, PolicyRecipe, fit_policy, load_policy, loss, save_policy
+from ialelib.state import CLASS_FREE, FULL, State, StateParts, describe, encode, observe
+from ialelib.utils.errors import InputError
 
 C, D, N, ACQ = 4, 16, 50, 10
 Fitted = tuple[Policy, list[float]]
@@ -51,7 +50,7 @@ def examples() -> list[Example]:
 
 @pytest.fixture(scope="module")
 def fitted(examples: list[Example]) -> Fitted:
-    return fit(examples, seed=1)
+    return fit_policy(examples, seed=1)
 
 
 def same_weights(one: Policy, other: Policy) -> bool:
@@ -118,13 +117,13 @@ def test_the_fit_reports_one_falling_loss_an_epoch(fitted: Fitted) -> None:
 def test_rare_positives_weigh_as_much_as_all_negatives(examples: list[Example]) -> None:
     # An untrained policy gives every candidate 0.5: weighted, its loss is 2 (1 - q) ln 2.
     recipe = PolicyRecipe(epochs=1, lr=1e-9, batch=60)
-    assert fit(examples, recipe=recipe)[1][0] == pytest.approx(2 * 0.8 * np.log(2), rel=0.05)
+    assert fit_policy(examples, recipe=recipe)[1][0] == pytest.approx(2 * 0.8 * np.log(2), rel=0.05)
 
 
 def test_the_same_seed_gives_the_same_weights(examples: list[Example], fitted: Fitted) -> None:
     torch.rand(7)
     before = torch.get_rng_state()
-    again, losses = fit(examples, seed=1)
+    again, losses = fit_policy(examples, seed=1)
     assert same_weights(again, fitted[0])
     assert losses == fitted[1]
     assert torch.equal(before, torch.get_rng_state()), "the fit moved the global generator"
@@ -132,7 +131,7 @@ def test_the_same_seed_gives_the_same_weights(examples: list[Example], fitted: F
 
 def test_another_seed_gives_other_weights(examples: list[Example]) -> None:
     recipe = PolicyRecipe(epochs=1)
-    one, other = (fit(examples, recipe=recipe, seed=seed)[0] for seed in (1, 2))
+    one, other = (fit_policy(examples, recipe=recipe, seed=seed)[0] for seed in (1, 2))
     assert not same_weights(one, other)
     assert one.fingerprint() != other.fingerprint()
 
@@ -150,7 +149,7 @@ def test_the_fit_keeps_to_one_thread(
     monkeypatch.setattr(policy_fit, "loss", spy)
     torch.set_num_threads(2)
     try:
-        fit(examples[:1], recipe=PolicyRecipe(epochs=1))
+        fit_policy(examples[:1], recipe=PolicyRecipe(epochs=1))
         assert (seen, torch.get_num_threads()) == ([1], 2)
     finally:
         torch.set_num_threads(threads)
@@ -158,7 +157,7 @@ def test_the_fit_keeps_to_one_thread(
 
 def test_a_fit_without_examples_is_refused() -> None:
     with pytest.raises(InputError, match="without examples"):
-        fit([])
+        fit_policy([])
 
 
 def test_select_takes_the_highest_scores(fitted: Fitted) -> None:
@@ -201,13 +200,13 @@ def test_a_class_free_policy_takes_any_class_count() -> None:
     assert policy.scores(observe(query(0, classes=26))).shape == (N,)
 
 
-@pytest.mark.parametrize("parts", [FULL, CLASS_FREE, Parts(prediction=False)])
-def test_a_policy_comes_back_from_its_file_bit_for_bit(tmp_path: Path, parts: Parts) -> None:
+@pytest.mark.parametrize("parts", [FULL, CLASS_FREE, StateParts(prediction=False)])
+def test_a_policy_comes_back_from_its_file_bit_for_bit(tmp_path: Path, parts: StateParts) -> None:
     policy = Policy(C, D, parts)
     policy.scale.uniform_(0.5, 2)
     policy.about = {"seed": 7, "losses": [0.1, 0.2], "dataset": "mnist"}
-    save(policy, tmp_path / "one.safetensors")
-    back = load(tmp_path / "one.safetensors")
+    save_policy(policy, tmp_path / "one.safetensors")
+    back = load_policy(tmp_path / "one.safetensors")
     assert same_weights(back, policy)
     assert (back.about, back.parts, back.classes) == (policy.about, parts, C)
     assert torch.equal(back.scores(observe(query(0))), policy.scores(observe(query(0))))
@@ -230,22 +229,22 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "mine.safetensors"
-    save(Policy(C, D), path)
+    save_policy(Policy(C, D), path)
     DAMAGE[damage](path)
     with pytest.raises(InputError, match=r"mine\.safetensors is not a readable policy"):
-        load(path)
+        load_policy(path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no policy file at .*absent\.safetensors"):
-        load(tmp_path / "absent.safetensors")
+        load_policy(tmp_path / "absent.safetensors")
 
 
 def test_a_shipped_policy_is_found_by_name_or_the_nearest_offered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(policies, "SHIPPED", (tmp_path,))
-    save(Policy(C, D), tmp_path / "mnist-cnn.safetensors")
-    assert load("mnist-cnn").classes == C
+    save_policy(Policy(C, D), tmp_path / "mnist-cnn.safetensors")
+    assert load_policy("mnist-cnn").classes == C
     with pytest.raises(InputError, match="unknown policy 'mnist-cn'; did you mean 'mnist-cnn'"):
-        load("mnist-cn")
+        load_policy("mnist-cn")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ialelib.data import DataSet, Pool, balanced
-from ialelib.errors import InputError
+from ialelib.utils.errors import InputError
 
 
 @pytest.mark.parametrize(

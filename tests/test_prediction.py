@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from ialelib import training
 from ialelib.data import DataSet
 from ialelib.models import CLASSIFIERS, MLP, Architecture, Classifier, build, to_float
-from ialelib.training import KEPT, Recipe, correct, predict, predict_often
+from ialelib.recipes import Recipe
+from ialelib.training import KEPT, correct_mask, predict, predict_often
 
 
 @pytest.fixture(params=CLASSIFIERS)
@@ -94,7 +95,7 @@ def test_correct_marks_the_inputs_that_are_right(small_digits: DataSet) -> None:
     model, inputs = mlp(), small_digits.test_inputs[:60]
     labels = predict(model, inputs)[0].argmax(1).numpy().copy()
     labels[::3] = (labels[::3] + 1) % 10
-    right = correct(model, inputs, labels, Recipe(steps=1))
+    right = correct_mask(model, inputs, labels, Recipe(steps=1))
     np.testing.assert_array_equal(right, np.arange(60) % 3 != 0)
 
 

@@ -8,9 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import ttest_rel
 from test_metrics import FAIR, GOOD, POOR, RANDOM, curves
 
-from ialelib import rank_plots
-from ialelib.errors import InputError
-from ialelib.ranks import (
+from ialelib.metrics import (
     collected,
     critical_difference,
     friedman,
@@ -19,6 +17,8 @@ from ialelib.ranks import (
     penalty_matrix,
     shared,
 )
+from ialelib.plots import ranks as rank_plots
+from ialelib.utils.errors import InputError
 
 FOUR = {"random": RANDOM, "good": GOOD, "fair": FAIR, "poor": POOR}
 

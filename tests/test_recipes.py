@@ -9,9 +9,9 @@ import torch
 
 from ialelib import recipes
 from ialelib.data import DataSet
-from ialelib.errors import InputError
 from ialelib.models import Architecture
-from ialelib.recipes import RECIPES, Job, Recipe, autocast, batches, number_type, recipe
+from ialelib.recipes import RECIPES, Recipe, TrainJob, autocast, batches, number_type, recipe
+from ialelib.utils.errors import InputError
 
 CPU = torch.device("cpu")
 
@@ -121,18 +121,18 @@ def test_auto_computes_in_bfloat16_where_the_processor_can(
 
 
 @pytest.fixture
-def job(small_digits: DataSet) -> Job:
+def job(small_digits: DataSet) -> TrainJob:
     inputs, labels = small_digits.train_inputs[:40], small_digits.train_labels[:40]
-    return Job(Architecture("mlp", 10, (28, 28)), inputs, labels, Recipe(steps=3), 1, 2)
+    return TrainJob(Architecture("mlp", 10, (28, 28)), inputs, labels, Recipe(steps=3), 1, 2)
 
 
-def draws(job: Job) -> list[list[float]]:
+def draws(job: TrainJob) -> list[list[float]]:
     order, noise = job.generators(CPU)
     assert isinstance(noise, np.random.BitGenerator)
     return [torch.rand(5, generator=order).tolist(), noise.random_raw(5).tolist()]
 
 
-def test_order_and_dropout_depend_on_the_seed_alone(job: Job) -> None:
+def test_order_and_dropout_depend_on_the_seed_alone(job: TrainJob) -> None:
     order, dropout = draws(job)
     assert draws(job) == draws(replace(job, weights=7)) == [order, dropout]
     other = draws(replace(job, seed=3))
@@ -150,10 +150,10 @@ def test_batches_are_epochs_in_random_order_with_the_last_one_cut() -> None:
     assert later != epoch[:32]
 
 
-def test_fresh_classifier_is_ready_for_training(job: Job) -> None:
+def test_fresh_classifier_is_ready_for_training(job: TrainJob) -> None:
     assert all(module.training for module in job.fresh().modules())
 
 
-def test_empty_labelled_set_is_refused(job: Job) -> None:
+def test_empty_labelled_set_is_refused(job: TrainJob) -> None:
     with pytest.raises(InputError, match="without labelled samples"):
         replace(job, labels=job.labels[:0]).fresh()

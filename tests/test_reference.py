@@ -12,15 +12,16 @@ from scipy.stats import chisquare
 from torch import Tensor, nn
 
 from ialelib import training
-from ialelib.cpu import one_thread
-from ialelib.cycle import Cycle, Setting
-from ialelib.dagger import Imitation, roll_out
+from ialelib.cycle import Cycle, CycleConfig
+from ialelib.dagger import DaggerConfig, roll_out
 from ialelib.data import DataSet
 from ialelib.experts import EXPERTS, Query
 from ialelib.models import Architecture, Classifier, build
-from ialelib.seeds import derive
+from ialelib.recipes import RECIPES, Recipe, TrainJob
 from ialelib.state import encode, observe
-from ialelib.training import RECIPES, Job, Recipe, correct, fit
+from ialelib.training import correct_mask, fit
+from ialelib.utils.cpu import one_thread
+from ialelib.utils.seeds import derive
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
@@ -40,9 +41,9 @@ def paper(epochs: int) -> Recipe:
     return replace(RECIPES["paper"], epochs=epochs, precision="float32")
 
 
-def job(data: DataSet, samples: int, how: Recipe, seed: int) -> Job:
+def job(data: DataSet, samples: int, how: Recipe, seed: int) -> TrainJob:
     inputs, labels = data.train_inputs[:samples], data.train_labels[:samples]
-    return Job(Architecture("cnn", data.classes, data.shape), inputs, labels, how, seed, seed)
+    return TrainJob(Architecture("cnn", data.classes, data.shape), inputs, labels, how, seed, seed)
 
 
 def twin(model: Classifier, shape: tuple[int, ...] = (28, 28)) -> reference.CNN:
@@ -122,7 +123,7 @@ def test_training_is_as_good(digits: DataSet) -> None:
     textbook = [reference.accuracy(model, *tests) for model in models]
     trained = [fit(job(digits, 100, work.recipe, seed)) for seed in seeds]
     for how in (work.recipe, replace(work.recipe, precision="auto")):
-        ours = [correct(model, *tests, how).mean() for model in trained]
+        ours = [correct_mask(model, *tests, how).mean() for model in trained]
         error = np.sqrt((np.var(ours, ddof=1) + np.var(textbook, ddof=1)) / len(seeds))
         assert error < 0.02, "too much noise to tell anything"
         assert abs(np.mean(ours) - np.mean(textbook)) < 3 * error
@@ -214,9 +215,12 @@ def test_an_episode_of_the_library_is_that_of_the_textbook(
 ) -> None:
     monkeypatch.delenv("IALE_DEVICE", raising=False)
     monkeypatch.setitem(RECIPES, "short", paper(epochs=10))
-    names, setting = ("coreset", "confidence", "entropy"), Setting("cnn", 20, 40, 10, 50, "short")
-    rollout = roll_out(digits, Imitation(setting, names, validation=50, seed=3), 1, None)
-    cycle = Cycle(digits, setting, derive(3, "episode", 1), validation=50)
+    names, config = (
+        ("coreset", "confidence", "entropy"),
+        CycleConfig("cnn", 20, 40, 10, 50, "short"),
+    )
+    rollout = roll_out(digits, DaggerConfig(config, names, validation=50, seed=3), 1, None)
+    cycle = Cycle(digits, config, derive(3, "episode", 1), validation=50)
     inputs, labels, valid = digits.train_inputs, digits.train_labels, cycle.validation
     for a in range(2):
         sub_pool, model = cycle.sub_pool(), fit(cycle.job())
@@ -234,8 +238,8 @@ def test_an_episode_of_the_library_is_that_of_the_textbook(
 
 @pytest.mark.parametrize("p", [0.0, 1.0])
 def test_the_textbook_episode_labels_new_samples(small_digits: DataSet, p: float) -> None:
-    setting = reference.Setting(20, 40, acq=10, n=50, validation=30, epochs=2, p=p)
-    steps = reference.episode(small_digits, setting, 0, lambda state_N_F: state_N_F[:, 148])
+    config = reference.Setting(20, 40, acq=10, n=50, validation=30, epochs=2, p=p)
+    steps = reference.episode(small_digits, config, 0, lambda state_N_F: state_N_F[:, 148])
     taken = np.concatenate([step.taken for step in steps])
     assert len(steps) == 2
     assert len(set(taken.tolist()) & set(range(600))) == len(taken) == 20

@@ -10,9 +10,9 @@ import torch
 from scipy.stats import chisquare
 from torch import Tensor
 
-from ialelib.errors import InputError
-from ialelib.rollout import TENSORS, Rollout, examples, load, save, winners
+from ialelib.rollout import TENSORS, Rollout, examples, load_rollout, save_rollout, winners
 from ialelib.state import State
+from ialelib.utils.errors import InputError
 
 A, E, N, V, C, D = 3, 2, 4, 10, 2, 5
 
@@ -124,8 +124,8 @@ def test_scores_on_a_prefix_of_the_validation_set() -> None:
 
 
 def test_a_rollout_comes_back_from_its_file_exactly(tmp_path: Path) -> None:
-    save(CLEAR, tmp_path / "episode.safetensors")
-    back = load(tmp_path / "episode.safetensors")
+    save_rollout(CLEAR, tmp_path / "episode.safetensors")
+    back = load_rollout(tmp_path / "episode.safetensors")
     assert (back.experts, back.seconds, len(back)) == (CLEAR.experts, CLEAR.seconds, A)
     for name in TENSORS:
         was, now = getattr(CLEAR, name), getattr(back, name)
@@ -136,10 +136,10 @@ def test_a_rollout_comes_back_from_its_file_exactly(tmp_path: Path) -> None:
 @pytest.mark.parametrize("keep", [0, 5, -1])
 def test_a_damaged_file_is_named(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "episode-003.safetensors"
-    save(CLEAR, path)
+    save_rollout(CLEAR, path)
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(InputError, match=r"episode-003\.safetensors is not a readable episode"):
-        load(path)
+        load_rollout(path)
 
 
 def test_another_kind_of_file_is_named(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_another_kind_of_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "episode-003.safetensors"
     save_file({"weights": torch.zeros(2)}, path, {"experts": '["entropy"]'})
     with pytest.raises(InputError, match=r"episode-003\.safetensors is not a readable episode"):
-        load(path)
+        load_rollout(path)
 
 
 def test_an_unfinished_write_leaves_no_file(
@@ -159,5 +159,5 @@ def test_an_unfinished_write_leaves_no_file(
 
     monkeypatch.setattr("ialelib.rollout.save_file", full_disk)
     with pytest.raises(OSError, match="No space left"):
-        save(CLEAR, tmp_path / "episode.safetensors")
+        save_rollout(CLEAR, tmp_path / "episode.safetensors")
     assert list(tmp_path.iterdir()) == []

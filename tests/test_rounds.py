@@ -8,23 +8,23 @@ import pandas as pd
 import pytest
 from toys import TINY, assert_same_episode, assert_same_run, episodes, same_policy
 
-from ialelib import episode, policy_fit, rollout
-from ialelib.dagger import Imitation, roll_out, train
+from ialelib import dagger, policy, rollout
+from ialelib.dagger import DaggerConfig, roll_out, train_policy
 from ialelib.data import DataSet
 from ialelib.models import Classifier
-from ialelib.policy import Policy, load
-from ialelib.recipes import Job
-from ialelib.seeds import derive
+from ialelib.policy import Policy, load_policy
+from ialelib.recipes import TrainJob
 from ialelib.training import fit_many
+from ialelib.utils.seeds import derive
 
 # The policy acts whenever it may.
-PAIRS = replace(TINY, per_round=2, p=0.0, setting=replace(TINY.setting, budget=30))
+PAIRS = replace(TINY, per_round=2, p=0.0, cycle=replace(TINY.cycle, budget=30))
 WARM = replace(PAIRS, ranking="warm")
 Run = tuple[Policy, pd.DataFrame, Path]
 
 
-def run(data: DataSet, imitation: Imitation, folder: Path, **how: Any) -> Run:
-    return (*train(data, imitation, folder, **how), folder)
+def run(data: DataSet, config: DaggerConfig, folder: Path, **how: Any) -> Run:
+    return (*train_policy(data, config, folder, **how), folder)
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +73,8 @@ def test_a_round_is_rolled_out_with_the_policy_fitted_after_the_round_before(
     saved = episodes(done[2])
     seed = derive(PAIRS.seed, "policy", 2)
     examples = rollout.examples(saved[:2], PAIRS.target)
-    by_hand, losses = policy_fit.fit(examples, PAIRS.parts, PAIRS.policy, seed)
-    assert by_hand.fingerprint() == load(done[2] / "policy-002.safetensors").fingerprint()
+    by_hand, losses = policy.fit_policy(examples, PAIRS.parts, PAIRS.policy, seed)
+    assert by_hand.fingerprint() == load_policy(done[2] / "policy-002.safetensors").fingerprint()
     assert done[1]["loss"].tolist()[:2] == [losses[-1]] * 2
     for number, actor in ((1, None), (2, None), (3, by_hand), (4, by_hand)):
         assert_same_episode(roll_out(toy, PAIRS, number, actor), saved[number - 1])
@@ -83,7 +83,7 @@ def test_a_round_is_rolled_out_with_the_policy_fitted_after_the_round_before(
 def test_the_last_policy_is_fitted_to_all_episodes(done: Run) -> None:
     examples = rollout.examples(episodes(done[2]), PAIRS.target)
     seed = derive(PAIRS.seed, "policy", 4)
-    by_hand, losses = policy_fit.fit(examples, PAIRS.parts, PAIRS.policy, seed)
+    by_hand, losses = policy.fit_policy(examples, PAIRS.parts, PAIRS.policy, seed)
     assert by_hand.fingerprint() == done[0].fingerprint()
     assert done[0].about["losses"] == losses
     assert done[0].about["episodes"] == 4
@@ -99,10 +99,10 @@ def test_the_history_has_a_row_for_every_episode(done: Run) -> None:
 
 @pytest.mark.parametrize("imitation", [PAIRS, WARM])
 def test_two_processes_give_the_same_run_as_one(
-    toy: DataSet, tmp_path: Path, imitation: Imitation
+    toy: DataSet, tmp_path: Path, config: DaggerConfig
 ) -> None:
     one, two = (
-        run(toy, imitation, tmp_path / str(processes), processes=processes) for processes in (1, 2)
+        run(toy, config, tmp_path / str(processes), processes=processes) for processes in (1, 2)
     )
     assert_same_run(one[2], two[2])
     assert same_policy(one[0], two[0])
@@ -162,12 +162,12 @@ def test_a_single_episode_left_uses_all_processes_for_its_classifiers(
 ) -> None:
     asked: list[int] = []
 
-    def spy(jobs: list[Job], processes: int) -> list[Classifier]:
+    def spy(jobs: list[TrainJob], processes: int) -> list[Classifier]:
         asked.append(processes)
         return fit_many(jobs)
 
-    monkeypatch.setattr(episode, "fit_many", spy)
+    monkeypatch.setattr(dagger, "fit_many", spy)
     for name in ("episode-004", "policy-004"):
         (copied / f"{name}.safetensors").unlink()
-    train(toy, PAIRS, copied, processes=2)
+    train_policy(toy, PAIRS, copied, processes=2)
     assert set(asked) == {2}

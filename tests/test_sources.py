@@ -19,8 +19,8 @@ import scipy.io
 from torchvision import datasets
 
 from ialelib import data
-from ialelib.errors import InputError
-from ialelib.sources import TORCHVISION
+from ialelib.data import TORCHVISION
+from ialelib.utils.errors import InputError
 
 TRAIN, TEST = 10, 5
 Write = Callable[[Path, data.DataSet, pytest.MonkeyPatch], None]
@@ -169,10 +169,10 @@ def test_original_files_become_the_array_file(
 ) -> None:
     known, raw = truth(name), empty_data_folder / "raw"
     ORIGINALS[name](raw, known, monkeypatch)
-    assert_same(data.load(name), known)
+    assert_same(data.load_data(name), known)
     shutil.rmtree(raw)
     assert [path.name for path in empty_data_folder.iterdir()] == [f"{name}.npz"]
-    assert_same(data.load(name), known)
+    assert_same(data.load_data(name), known)
 
 
 def test_compressed_originals_are_checked_and_unpacked(
@@ -187,13 +187,13 @@ def test_compressed_originals_are_checked_and_unpacked(
         path.unlink()
         resources.append((packed.name, md5(packed)))
     monkeypatch.setattr(datasets.MNIST, "resources", resources)
-    assert_same(data.load("mnist"), known)
+    assert_same(data.load_data("mnist"), known)
 
 
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_no_network_gives_one_error_with_both_ways_out(empty_data_folder: Path, name: str) -> None:
     with pytest.raises(InputError) as error:
-        data.load(name)
+        data.load_data(name)
     message = str(error.value)
     assert f"data set {name!r} is not in {empty_data_folder}" in message
     assert "connect to the network" in message
@@ -209,7 +209,7 @@ def test_broken_connection_gives_the_same_error(
 ) -> None:
     cut_network(monkeypatch, error)
     with pytest.raises(InputError, match="could not be downloaded"):
-        data.load("mnist")
+        data.load_data("mnist")
 
 
 # What an unpacking killed at various points leaves; torchvision does not look at it again.
@@ -222,7 +222,7 @@ def test_half_unpacked_original_is_refused(
     images = raw / "MNIST" / "raw" / "train-images-idx3-ubyte"
     images.write_bytes(images.read_bytes()[:kept])
     with pytest.raises(InputError, match="'mnist'") as error:
-        data.load("mnist")
+        data.load_data("mnist")
     # Trying again does not help; deleting this folder does.
     assert str(raw) in str(error.value)
     assert not list(empty_data_folder.glob("*.npz"))
@@ -238,5 +238,5 @@ def test_disk_that_fills_up_leaves_no_array_file(
     ORIGINALS["mnist"](empty_data_folder / "raw", truth("mnist"), monkeypatch)
     monkeypatch.setattr(np, "savez_compressed", savez)
     with pytest.raises(OSError, match="No space left"):
-        data.load("mnist")
+        data.load_data("mnist")
     assert [path.name for path in empty_data_folder.iterdir()] == ["raw"]

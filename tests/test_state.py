@@ -10,14 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ialelib.data import DataSet
-from ialelib.errors import InputError
 from ialelib.experts import Query
 from ialelib.models import Architecture, build
 from ialelib.state import (
     CLASS_FREE,
     FULL,
-    Parts,
     State,
+    StateParts,
     blocks,
     describe,
     encode,
@@ -25,9 +24,10 @@ from ialelib.state import (
     width,
     widths,
 )
+from ialelib.utils.errors import InputError
 
 SWITCHES = ("labelled_mean", "label_frequency", "predicted_frequency", "embedding", "prediction")
-NOTHING = Parts(False, False, False, False, False, "none")
+NOTHING = StateParts(False, False, False, False, False, "none")
 
 # Two candidates, two classes, two features: small enough to follow with a pencil.
 BY_HAND = State(
@@ -86,7 +86,7 @@ def test_the_gradient_at_the_embedding_by_hand() -> None:
 
 
 @pytest.mark.parametrize("parts", [FULL, CLASS_FREE])
-def test_adding_a_number_to_all_logits_of_a_sample_changes_nothing(parts: Parts) -> None:
+def test_adding_a_number_to_all_logits_of_a_sample_changes_nothing(parts: StateParts) -> None:
     state, shift_N_1 = drawn(classes=3, embedding=5), torch.tensor([[1.0], [-2.0], [4.0]])
     moved = replace(state, logits_N_C=torch.as_tensor(state.logits_N_C) + shift_N_1)
     torch.testing.assert_close(encode(moved, parts), encode(state, parts))
@@ -119,7 +119,7 @@ def test_the_embedding_gradient_is_autograds(query: Query) -> None:
 def test_switching_a_part_off_removes_that_block_alone(name: str) -> None:
     whole = blocks(BY_HAND, FULL)
     rest = [block for part, block in whole.items() if part != name]
-    switched = Parts(**{name: False})  # type: ignore[arg-type]
+    switched = StateParts(**{name: False})  # type: ignore[arg-type]
     assert torch.equal(encode(BY_HAND, switched), torch.cat(rest, 1))
 
 
@@ -137,7 +137,7 @@ def test_every_part_can_stand_alone(name: str) -> None:
 @pytest.mark.parametrize("gradient", ["last_layer", "embedding", "none"])
 @pytest.mark.parametrize("name", [None, *SWITCHES])
 def test_widths_agree_with_the_blocks(name: str | None, gradient: str) -> None:
-    parts = Parts(**{name: False} if name else {}, gradient=gradient)  # type: ignore[arg-type]
+    parts = StateParts(**{name: False} if name else {}, gradient=gradient)  # type: ignore[arg-type]
     found = blocks(drawn(classes=3, embedding=5), parts)
     assert {part: block.shape[1] for part, block in found.items()} == widths(parts, 3, 5)
     assert list(found) == list(widths(parts, 3, 5))

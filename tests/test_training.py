@@ -11,22 +11,23 @@ import pytest
 import torch
 from toys import same_weights
 
-from ialelib import stack, training
-from ialelib.adam import Adam
-from ialelib.cpu import one_thread
+from ialelib import training
 from ialelib.data import DataSet, balanced
-from ialelib.dropout import Dropout, Noise
-from ialelib.errors import InputError
-from ialelib.models import CLASSIFIERS, Architecture, Classifier, build, to_float
-from ialelib.recipes import Job, Recipe, recipe
-from ialelib.training import correct, device, fit, fit_many, predict, with_members
+from ialelib.kernels import stacked
+from ialelib.models import CLASSIFIERS, Architecture, Classifier, Dropout, Noise, build, to_float
+from ialelib.recipes import Recipe, TrainJob, recipe
+from ialelib.training import correct_mask, fit, fit_many, predict, with_members
+from ialelib.utils.adam import Adam
+from ialelib.utils.cpu import one_thread
+from ialelib.utils.errors import InputError
+from ialelib.utils.machine import device
 
 SHORT = Recipe(steps=3, batch_size=16, lr=4e-3, warmup=0.5, cosine=True, precision="auto")
 
 
-def job(digits: DataSet, name: str = "mlp", how: Recipe = SHORT, samples: int = 40) -> Job:
+def job(digits: DataSet, name: str = "mlp", how: Recipe = SHORT, samples: int = 40) -> TrainJob:
     inputs, labels = digits.train_inputs[:samples], digits.train_labels[:samples]
-    return Job(Architecture(name, 10, digits.shape), inputs, labels, how, weights=1, seed=2)
+    return TrainJob(Architecture(name, 10, digits.shape), inputs, labels, how, weights=1, seed=2)
 
 
 # One classifier
@@ -176,10 +177,10 @@ def test_empty_labelled_set_is_refused(small_digits: DataSet) -> None:
 def test_fast_recipe_learns_from_a_hundred_digits(small_digits: DataSet) -> None:
     chosen = balanced(small_digits.train_labels, 100, np.random.default_rng(0))
     inputs, labels = small_digits.train_inputs[chosen], small_digits.train_labels[chosen]
-    work = Job(Architecture("cnn", 10, (28, 28)), inputs, labels, recipe("fast"), 0, 0)
+    work = TrainJob(Architecture("cnn", 10, (28, 28)), inputs, labels, recipe("fast"), 0, 0)
 
     def accuracy(model: Classifier) -> float:
-        right = correct(model, small_digits.test_inputs, small_digits.test_labels, work.recipe)
+        right = correct_mask(model, small_digits.test_inputs, small_digits.test_labels, work.recipe)
         return float(right.mean())
 
     assert accuracy(fit(work)) > max(0.5, accuracy(build(work.architecture, 0).eval()) + 0.2)
@@ -233,7 +234,7 @@ def test_gpu_trains_stacks(small_digits: DataSet, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setenv("IALE_DEVICE", "cuda")
     asked: list[tuple[object, ...]] = []
-    monkeypatch.setattr(stack, "fit_all", lambda *given: asked.append(given))
+    monkeypatch.setattr(stacked, "fit_all", lambda *given: asked.append(given))
     jobs = [job(small_digits), job(small_digits, "cnn")]
     fit_many(jobs, processes=2)
     assert asked == [(jobs, "cuda")]

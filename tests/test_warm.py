@@ -9,22 +9,24 @@ from toys import same_weights
 
 from ialelib.data import DataSet
 from ialelib.models import Architecture, build
-from ialelib.recipes import Job, Recipe
+from ialelib.recipes import Recipe, TrainJob
 from ialelib.training import fit, fit_many
 
 SHORT = Recipe(steps=3, batch_size=16, lr=4e-3, warmup=0.5, cosine=True, precision="auto")
 
 
 @pytest.fixture(params=["cnn", "resnet18"])
-def warm(request: pytest.FixtureRequest, small_digits: DataSet) -> Job:
+def warm(request: pytest.FixtureRequest, small_digits: DataSet) -> TrainJob:
     """Three more steps for a classifier trained on other digits."""
     images, labels = small_digits.train_inputs[:80], small_digits.train_labels[:80]
     architecture = Architecture(request.param, 10, (28, 28))
-    before = Job(architecture, images[40:], labels[40:], SHORT, weights=1, seed=2)
-    return Job(architecture, images[:40], labels[:40], SHORT, weights=9, seed=2, start=fit(before))
+    before = TrainJob(architecture, images[40:], labels[40:], SHORT, weights=1, seed=2)
+    return TrainJob(
+        architecture, images[:40], labels[:40], SHORT, weights=9, seed=2, start=fit(before)
+    )
 
 
-def test_warm_start_is_not_changed(warm: Job) -> None:
+def test_warm_start_is_not_changed(warm: TrainJob) -> None:
     assert warm.start is not None
     before = deepcopy(warm.start)
     fitted = fit(warm)
@@ -33,7 +35,7 @@ def test_warm_start_is_not_changed(warm: Job) -> None:
     assert not same_weights(fitted, before)
 
 
-def test_warm_start_takes_over_weights_and_statistics(warm: Job) -> None:
+def test_warm_start_takes_over_weights_and_statistics(warm: TrainJob) -> None:
     assert warm.start is not None
     found = fit(replace(warm, recipe=Recipe(steps=1, lr=1e-9))).state_dict()
     for name, value in warm.start.state_dict().items():
@@ -46,7 +48,7 @@ def test_warm_start_takes_over_weights_and_statistics(warm: Job) -> None:
             torch.testing.assert_close(found[name], value, rtol=0, atol=1e-7)
 
 
-def test_warm_result_depends_on_the_start_and_not_on_the_weights_seed(warm: Job) -> None:
+def test_warm_result_depends_on_the_start_and_not_on_the_weights_seed(warm: TrainJob) -> None:
     fitted = fit(warm)
     assert same_weights(fitted, fit(warm))
     assert same_weights(fitted, fit(replace(warm, weights=10)))
@@ -55,7 +57,7 @@ def test_warm_result_depends_on_the_start_and_not_on_the_weights_seed(warm: Job)
     assert not same_weights(fitted, fit(replace(warm, start=None)))
 
 
-def test_two_processes_start_where_one_does(warm: Job) -> None:
+def test_two_processes_start_where_one_does(warm: TrainJob) -> None:
     jobs = [warm, replace(warm, start=None)]
     for model, work in zip(fit_many(jobs, processes=2), jobs, strict=True):
         assert same_weights(model, fit(work))

@@ -9,15 +9,14 @@ import torch
 from torch import nn
 
 from ialelib import rollout
-from ialelib.cycle import Setting
-from ialelib.episode import Imitation
-from ialelib.policy import Policy, load
-from ialelib.policy_fit import PolicyRecipe
+from ialelib.cycle import CycleConfig
+from ialelib.dagger import DaggerConfig
+from ialelib.policy import Policy, PolicyRecipe, load_policy
 from ialelib.rollout import TENSORS, Rollout
 
-TOY = Setting("toy_mlp", initial=20, budget=40, acq=10, n=30, recipe="toy")
-TINY = Imitation(
-    Setting("toy_mlp", initial=10, budget=40, acq=10, n=30, recipe="toy"),
+TOY = CycleConfig("toy_mlp", initial=20, budget=40, acq=10, n=30, recipe="toy")
+TINY = DaggerConfig(
+    CycleConfig("toy_mlp", initial=10, budget=40, acq=10, n=30, recipe="toy"),
     experts=("entropy", "coreset", "badge"),
     episodes=4,
     validation=50,
@@ -46,7 +45,7 @@ def same_weights(first: nn.Module, second: nn.Module) -> bool:
 
 
 def episodes(folder: Path) -> list[Rollout]:
-    return [rollout.load(path) for path in sorted(folder.glob("episode-*.safetensors"))]
+    return [rollout.load_rollout(path) for path in sorted(folder.glob("episode-*.safetensors"))]
 
 
 def same_policy(one: Policy, other: Policy) -> bool:
@@ -67,7 +66,7 @@ def assert_same_run(one: Path, other: Path) -> None:
     names = [path.name for path in sorted(one.glob("policy-*"))]
     assert names == [path.name for path in sorted(other.glob("policy-*"))]
     for name in names:
-        assert same_policy(load(one / name), load(other / name)), name
+        assert same_policy(load_policy(one / name), load_policy(other / name)), name
 
 
 def peak() -> int:

@@ -1,0 +1,1 @@
+"""The experiments of the paper and beyond: paired cycles, and what is measured in them."""

@@ -1,0 +1,97 @@
+"""One policy at many acquisition sizes, and sub-pools of many sizes (Sec. 4.5, A.4.1)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+from scipy.stats import t
+
+from ialelib import metrics
+from ialelib.cycle import CycleConfig
+from ialelib.data import DataSet
+from ialelib.experiments import paired
+from ialelib.policy import Policy
+from ialelib.utils import cache
+from ialelib.utils.errors import InputError
+
+UNIT = ["strategy", "acq", "n", "seed"]
+
+
+class Size(NamedTuple):
+    """Strategies and seeds that run with one acquisition size and one size of D_sub."""
+
+    acq: int
+    n: int
+    names: Sequence[str]
+    seeds: Sequence[int]
+
+    def cycle_config(self, shared: CycleConfig) -> CycleConfig:
+        """The cycle at this size."""
+        return replace(shared, acq=self.acq, n=self.n)
+
+
+def run(
+    data: DataSet,
+    shared: CycleConfig,
+    sizes: Iterable[Size],
+    folder: Path,
+    policies: Mapping[str, Policy],
+    processes: int = 1,
+) -> pd.DataFrame:
+    """`paired.run` at every size, with columns acq and n added; resumable.
+
+    Raises:
+        InputError: as `cycle.check`, before anything is run.
+    """
+    planned = [
+        (
+            paired.tasks(data, size.cycle_config(shared), size.names, size.seeds, folder, policies),
+            {"acq": size.acq, "n": size.n},
+        )
+        for size in sizes
+    ]
+    return cache.run_groups(planned, processes, data.name)
+
+
+def aubc(curves: pd.DataFrame) -> pd.DataFrame:
+    """AUBC of every cycle: strategy, acq, n, seed, aubc, and gain over random sampling.
+
+    All curves span the same labels, if not at the same steps. The gain is paired: random sampling
+    has the same seed and acquisition size; the size of its sub-pool does not matter.
+
+    Raises:
+        InputError: curves that begin or end at different numbers of labels, or without a random
+            counterpart.
+    """
+    ordered = curves.sort_values("labels", kind="stable")
+    spans = ordered.groupby(UNIT)["labels"].agg(["min", "max"])
+    if len(spans.drop_duplicates()) > 1:
+        raise InputError("not comparable: curves over different ranges of labels")
+    areas = ordered.groupby(UNIT, sort=False)[["labels", "accuracy"]].apply(
+        lambda curve: metrics.aubc(curve["labels"].to_numpy(), curve["accuracy"].to_numpy())
+    )
+    table = areas.rename("aubc").reset_index()
+    chance = table[table["strategy"] == "random"][["acq", "seed", "aubc"]]
+    both = table.merge(chance, on=["acq", "seed"], how="left", suffixes=("", "_random"))
+    if both["aubc_random"].isna().any():
+        raise InputError("not paired: random sampling lacks an acquisition size or a seed")
+    return table.assign(gain=both["aubc"] - both["aubc_random"])
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Means of `aubc`'s table over seeds: strategy, acq, n, seeds, aubc, gain, margin.
+
+    `margin` is half the 95% interval of the mean gain (Student's t), missing for a single seed.
+    """
+    grouped = table.groupby(UNIT[:-1])
+    found = grouped.agg(
+        seeds=("seed", "nunique"),
+        aubc=("aubc", "mean"),
+        gain=("gain", "mean"),
+        margin=("gain", "sem"),
+    ).reset_index()
+    seeds = found["seeds"]
+    found["margin"] *= t.ppf(0.975, (seeds - 1).where(seeds > 1))
+    return found

@@ -1,0 +1,109 @@
+"""What a policy's batches share with its experts' (Sec. 4.3, A.2.2, Figs. 4, 10, 11)."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from ialelib import cycle
+from ialelib.cycle import Cycle, CycleConfig
+from ialelib.data import DataSet
+from ialelib.experts import EXPERTS, PAPER_EXPERTS
+from ialelib.policy import Policy
+from ialelib.recipes import recipe
+from ialelib.training import fit_many
+from ialelib.utils import cache
+
+FAMILIES = {
+    "uncertainty": ("mc_dropout", "ensemble"),
+    "soft-max": ("confidence", "entropy"),
+    "diversity": ("coreset", "badge"),
+}
+"""The families of Fig. 4: combined models, one model's soft-max, and those that seek diversity."""
+
+LED_BY = ("policy", "random")
+
+
+def run(
+    data: DataSet,
+    config: CycleConfig,
+    policy: Policy,
+    seeds: Iterable[int],
+    folder: Path,
+    processes: int = 1,
+) -> pd.DataFrame:
+    """Cycles led by the policy, with every expert's batch at each acquisition; resumable by seed.
+
+    Columns: dataset, seed, labels, strategy ("policy", "random" or an expert), chosen (its batch
+    from the same sub-pool, indices separated by blanks).
+
+    Raises:
+        InputError: as `cycle.check`, before anything is trained.
+    """
+    cycle.check(data, config, PAPER_EXPERTS, {"policy": policy})
+    about = {
+        **asdict(config),
+        "recipe": asdict(recipe(config.recipe)),
+        "policy": policy.fingerprint(),
+        "data": data.fingerprint,
+    }
+    tasks = {
+        folder / cache.file_name(f"{data.name}-overlap-{seed:03d}", about): partial(
+            _choices, data, config, policy, seed
+        )
+        for seed in seeds
+    }
+    return cache.run(tasks, processes, "overlap")
+
+
+def _choices(data: DataSet, config: CycleConfig, policy: Policy, seed: int) -> pd.DataFrame:
+    strategies = {"policy": policy.select, "random": EXPERTS["random"]}
+    strategies |= {name: EXPERTS[name] for name in PAPER_EXPERTS}
+    chain, rows = Cycle(data, config, seed), []
+    while chain.due:
+        model, *members = fit_many([chain.job(), *chain.member_jobs()])
+        sub_pool = chain.sub_pool()
+        query = chain.query(model, sub_pool, members)
+        batches = {
+            name: sub_pool[choose(query, chain.due, chain.rng(name))]
+            for name, choose in strategies.items()
+        }
+        rows += [
+            {"labels": chain.labels, "strategy": name, "chosen": " ".join(map(str, batch))}
+            for name, batch in batches.items()
+        ]
+        chain.pool.label(batches["policy"])
+    return pd.DataFrame(rows).assign(dataset=data.name, seed=seed)
+
+
+def shares(choices: pd.DataFrame) -> pd.DataFrame:
+    """How much of the policy's batch, and of a random one, the experts chose, too.
+
+    A row for each batch in `choices` (of `run`) and each part: an expert, "any" expert, or a family
+    (what only that family chose). `share` is in % of the batch, and parts may overlap.
+    """
+    rows = []
+    for moment, table in choices.groupby(["dataset", "seed", "labels"], sort=False):
+        chosen = table.set_index("strategy")["chosen"].str.split().map(set)
+        experts = {name: chosen[name] for name in chosen.index if name not in LED_BY}
+        rows += [
+            (*moment, name, part, 100 * share)
+            for name in LED_BY
+            for part, share in _parts(chosen[name], experts).items()
+        ]
+    return pd.DataFrame(rows, columns=["dataset", "seed", "labels", "batch", "part", "share"])
+
+
+def _parts(batch: set[str], experts: dict[str, set[str]]) -> dict[str, float]:
+    families = {
+        family: set().union(*(experts[name] for name in names))
+        for family, names in FAMILIES.items()
+    }
+    found = {name: batch & chosen for name, chosen in experts.items()}
+    found["any"] = batch & set().union(*experts.values())
+    for family, chosen in families.items():
+        others = (them for name, them in families.items() if name != family)
+        found[family] = (batch & chosen).difference(*others)
+    return {part: len(common) / len(batch) for part, common in found.items()}

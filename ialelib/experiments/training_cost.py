@@ -1,0 +1,233 @@
+"""Cheaper training with proof: recipes against 100 epochs, and warm against fresh rankings.
+
+Neither is in the paper, which trains every classifier for 100 epochs from fresh weights (Sec. 4.2).
+"""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t
+
+from ialelib.cycle import Cycle, CycleConfig
+from ialelib.dagger import fit_distinct, score
+from ialelib.data import DataSet, balanced
+from ialelib.experts import EXPERTS, PAPER_EXPERTS
+from ialelib.models import Architecture, Classifier
+from ialelib.recipes import Recipe, TrainJob, recipe
+from ialelib.training import correct_mask, fit_many
+from ialelib.utils import cache
+from ialelib.utils.errors import InputError
+from ialelib.utils.seeds import derive, stream
+
+FRESH = ("fresh a", "fresh b")
+
+
+def accuracies(
+    data: DataSet,
+    recipes: Mapping[str, Recipe],
+    labels: Sequence[int],
+    seeds: Iterable[int],
+    folder: Path,
+    processes: int = 1,
+    classifier: str = "cnn",
+) -> pd.DataFrame:
+    """Test accuracy of every recipe on class-balanced random labelled sets; resumable.
+
+    For one seed and size, all recipes get the same samples and the same initial weights. Columns:
+    dataset, recipe, labels, seed, steps, seconds (of whatever else ran, too), accuracy (0 to 1),
+    samples (passed through the classifier in training).
+
+    Raises:
+        InputError: more labels asked for than there are.
+    """
+    if max(labels) > len(data.train_labels):
+        raise InputError(
+            f"{max(labels)} labels asked for, but {data.name!r} has {len(data.train_labels)}"
+        )
+    tasks = {}
+    for seed in seeds:
+        for size in labels:
+            for name, how in recipes.items():
+                about = {**asdict(how), "classifier": classifier, "data": data.fingerprint}
+                path = cache.file_name(f"{data.name}-{name}-{size}-{seed:03d}", about)
+                tasks[folder / path] = partial(_accuracy, data, name, how, size, seed, classifier)
+    table = cache.run(tasks, processes, "recipes")
+    pairs = zip(table["recipe"], table["labels"], strict=True)
+    return table.assign(samples=[recipes[name].samples(size) for name, size in pairs])
+
+
+def _accuracy(
+    data: DataSet, name: str, how: Recipe, size: int, seed: int, classifier: str
+) -> pd.DataFrame:
+    chosen = balanced(data.train_labels, size, stream(seed, "initial"))
+    job = TrainJob(
+        Architecture(classifier, data.classes, data.shape),
+        data.train_inputs[chosen],
+        data.train_labels[chosen],
+        how,
+        weights=derive(seed, "weights"),
+        seed=derive(seed, "fit", size),
+    )
+    started = time.perf_counter()
+    (model,) = fit_many([job])
+    row: dict[str, Any] = {"dataset": data.name, "recipe": name, "labels": size, "seed": seed}
+    row |= {"steps": how.length(size), "seconds": time.perf_counter() - started}
+    row["accuracy"] = correct_mask(model, data.test_inputs, data.test_labels, how).mean()
+    return pd.DataFrame([row])
+
+
+def gaps(accuracies: pd.DataFrame) -> pd.DataFrame:
+    """How far each recipe's mean accuracy is from that of 100 epochs ("paper").
+
+    A row for every data set, size and recipe: seeds, steps, samples (as in `accuracies`),
+    accuracy, gap (the mean difference, paired by seed), margin (half its 95% interval), and work
+    (samples, as a share of the paper's).
+    """
+    keys = ["dataset", "labels", "seed"]
+    paper = accuracies[accuracies["recipe"] == "paper"].set_index(keys)[["accuracy", "samples"]]
+    joined = accuracies.join(paper.add_suffix("_paper"), on=keys)
+    joined["gap"] = joined["accuracy"] - joined["accuracy_paper"]
+    grouped = joined.groupby(["dataset", "labels", "recipe"], sort=False)
+    table = grouped[["steps", "samples", "accuracy", "gap", "samples_paper"]].mean()
+    table.insert(0, "seeds", grouped.size())
+    quantile = t.ppf(0.975, (table["seeds"] - 1).clip(lower=1))
+    table.insert(5, "margin", quantile * grouped["gap"].sem())
+    table["work"] = table["samples"] / table.pop("samples_paper")
+    return table.reset_index()
+
+
+def rankings(
+    data: DataSet,
+    config: CycleConfig,
+    warm: Mapping[str, Recipe],
+    seeds: Iterable[int],
+    validation: int,
+    folder: Path,
+    processes: int = 1,
+) -> pd.DataFrame:
+    """Scores of the six experts' batches, ranked in several ways; resumable by seed.
+
+    One expert-led episode for each seed. At every acquisition the temporary classifiers are
+    trained from fresh weights twice, with different seeds ("fresh a", whose winner is followed,
+    and "fresh b"), and by fine-tuning the current classifier with every recipe of `warm`. Columns:
+    dataset, seed, labels, method, expert, batch (equal numbers: equal batches), score (accuracy
+    on the same `validation` samples).
+
+    Raises:
+        InputError: a setting that does not fit the data.
+    """
+    config.check(data, validation)
+    about = {**asdict(config), "fresh": asdict(recipe(config.recipe)), "validation": validation}
+    about |= {name: asdict(how) for name, how in warm.items()} | {"data": data.fingerprint}
+    tasks = {
+        folder / cache.file_name(f"{data.name}-rankings-{seed:03d}", about): partial(
+            _ranked_episode, data, config, dict(warm), seed, validation
+        )
+        for seed in seeds
+    }
+    return cache.run(tasks, processes, "rankings")
+
+
+def _ranked_episode(
+    data: DataSet, config: CycleConfig, warm: Mapping[str, Recipe], seed: int, validation: int
+) -> pd.DataFrame:
+    cycle = Cycle(data, config, seed, validation)
+    tables, model = [], None
+    while cycle.due:
+        if model is None:
+            (model,) = fit_many([cycle.job()])
+        batches = _proposals(cycle, model)
+        table, models = _ranked(cycle, model, batches, warm)
+        tables.append(table)
+        best = table[table["method"] == FRESH[0]]["score"].argmax()
+        model = models[best]
+        cycle.pool.label(batches[best])
+    return pd.concat(tables).assign(dataset=data.name, seed=seed)
+
+
+def _proposals(cycle: Cycle, model: Classifier) -> list[np.ndarray]:
+    """The batch of every expert, as sorted indices."""
+    sub_pool = cycle.sub_pool()
+    query = cycle.query(model, sub_pool, fit_many(cycle.member_jobs()))
+    chosen = [EXPERTS[name](query, cycle.due, cycle.rng(name)) for name in PAPER_EXPERTS]
+    return [np.sort(sub_pool[positions]) for positions in chosen]
+
+
+def _ranked(
+    cycle: Cycle, model: Classifier, batches: list[np.ndarray], warm: Mapping[str, Recipe]
+) -> tuple[pd.DataFrame, list[Classifier]]:
+    """Every method's scores of the batches, and the classifiers of the first method."""
+    fresh = [cycle.job(batch) for batch in batches]
+    again = derive(cycle.seed, "again", cycle.labels)
+    jobs = {FRESH[0]: fresh, FRESH[1]: [replace(j, weights=again, seed=again) for j in fresh]}
+    tuned = [cycle.job(batch, start=model) for batch in batches]
+    jobs |= {name: [replace(job, recipe=how) for job in tuned] for name, how in warm.items()}
+    keys = [batch.tobytes() for batch in batches]
+    same = [keys.index(key) for key in keys]
+    trained = {method: fit_distinct(batches, of_method) for method, of_method in jobs.items()}
+    rows = [
+        {"labels": cycle.labels, "method": method, "expert": e, "batch": i, "score": accuracy}
+        for method, models in trained.items()
+        for e, i, accuracy in zip(
+            PAPER_EXPERTS, same, score(cycle, models).double().mean(1).tolist(), strict=True
+        )
+    ]
+    return pd.DataFrame(rows), trained[FRESH[0]]
+
+
+def agreement(scores: pd.DataFrame) -> pd.DataFrame:
+    """How often each way of ranking picks the batch that a fresh ranking picks.
+
+    A row for every method of `rankings`; "fresh" compares the two fresh rankings with each other,
+    every other row is the mean of its comparisons with both. Columns: method; decisions; agree
+    (share of acquisitions with the same best batch, ties counted in part); chance (the same for
+    a random choice); difference (agree less that of "fresh") with the ends of its 95% interval
+    low and high, paired by acquisition; correlation (of the scores, centred on each acquisition);
+    gain (what the method's choice is worth in a fresh ranking, above the mean batch).
+    """
+    warm = [name for name in scores["method"].unique() if name not in FRESH]
+    decisions = [
+        _compare(table.pivot_table(index="batch", columns="method", values="score"), warm)
+        for _, table in scores.groupby(["dataset", "seed", "labels"])
+    ]
+    each = pd.concat(decisions, keys=range(len(decisions))).rename_axis(["decision", "method"])
+    means = each.groupby("method", sort=False).mean()
+    agree = each.reset_index().pivot_table("agree", "decision", "method", sort=False)
+    difference = agree.sub(agree["fresh"], axis=0)
+    margin = 1.96 * difference.std() / np.sqrt(len(difference))
+    products = each.groupby("method", sort=False)[["covariance", "spread", "spread_fresh"]].sum()
+    table = means[["agree", "chance"]].assign(
+        decisions=len(decisions),
+        difference=difference.mean(),
+        low=difference.mean() - margin,
+        high=difference.mean() + margin,
+        correlation=products["covariance"] / np.sqrt(products["spread"] * products["spread_fresh"]),
+        gain=means["gain"],
+    )
+    return table.reset_index()
+
+
+def _compare(scores_B: pd.DataFrame, warm: Sequence[str]) -> pd.DataFrame:
+    """One acquisition's comparisons, from a row of scores for each of its different batches."""
+    pairs = {"fresh": [FRESH, FRESH[::-1]]} | {w: [(w, FRESH[0]), (w, FRESH[1])] for w in warm}
+    rows = {name: [_pair(scores_B[a], scores_B[b]) for a, b in of] for name, of in pairs.items()}
+    return pd.DataFrame({name: pd.DataFrame(values).mean() for name, values in rows.items()}).T
+
+
+def _pair(method_B: pd.Series, fresh_B: pd.Series) -> dict[str, float]:
+    best, true = (scores == scores.max() for scores in (method_B, fresh_B))
+    a, b = method_B - method_B.mean(), fresh_B - fresh_B.mean()
+    return {
+        "agree": (best & true).sum() / (best.sum() * true.sum()),
+        "chance": 1 / len(best),
+        "gain": float(b[best].mean()),
+        "covariance": float((a * b).sum()),
+        "spread": float((a**2).sum()),
+        "spread_fresh": float((b**2).sum()),
+    }

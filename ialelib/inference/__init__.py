@@ -1,0 +1,1 @@
+"""Your own pool: the next batch to label, for any torch classifier."""

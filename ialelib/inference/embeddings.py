@@ -1,0 +1,206 @@
+"""Logits and embedding of any torch classifier, by a forward hook on its soft-max layer."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ialelib.utils.errors import InputError
+
+Classify = nn.Module | Callable[[Tensor], tuple[Tensor, Tensor]]
+"""A torch classifier that returns logits, or any function that returns (logits, embedding)."""
+
+NAME_IT = "name the layer whose input is the embedding in `layer`"
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What a classifier makes of N images: float32 on the CPU.
+
+    `head_weight_C_D` are the weights of the soft-max layer, or None where they are not known.
+    """
+
+    logits_N_C: Tensor
+    embedding_N_D: Tensor
+    head_weight_C_D: Tensor | None
+
+
+@dataclass(frozen=True)
+class Call:
+    """One run of a layer: what went in and what came out."""
+
+    layer: nn.Module
+    taken: Any
+    given: Any
+
+
+def extract(classifier: Classify, batches: Iterable[Tensor], layer: str | None = None) -> Extracted:
+    """Logits and embeddings of all batches, in evaluation mode and without gradients (Sec. 3.2).
+
+    The embedding is the input of the last `nn.Linear` whose output are the logits (a log-softmax
+    after it does no harm), or of the module that `layer` names as `named_modules` does. Batches
+    go to the classifier's own device and number type. Its mode, gradients and hooks are afterwards
+    what they were, also after an error.
+
+    Raises:
+        InputError: no such layer, or one that ran several times; an output that is not N x C
+            logits; NaN or infinite numbers; no images.
+    """
+    if isinstance(classifier, nn.Module):
+        with torch.no_grad(), _evaluating(classifier), _watching(classifier, layer) as calls:
+            seen = [_see(classifier, batch, calls, layer) for batch in batches]
+    elif not callable(classifier):
+        raise InputError(
+            f"a classifier is a torch module or a function, not {type(classifier).__name__}"
+        )
+    elif layer is None:
+        seen = [_pair(classifier(batch), len(batch)) for batch in batches]
+    else:
+        raise InputError("`layer` names a module of a torch classifier, not of a function")
+    if not seen:
+        raise InputError("there are no images to look at")
+    logits_N_C = torch.cat([piece.logits_N_C for piece in seen])
+    embedding_N_D = torch.cat([piece.embedding_N_D for piece in seen])
+    for name, values in (("logits", logits_N_C), ("embeddings", embedding_N_D)):
+        if not values.isfinite().all():
+            raise InputError(f"the classifier's {name} hold NaN or infinite numbers")
+    return Extracted(logits_N_C, embedding_N_D, seen[0].head_weight_C_D)
+
+
+@contextmanager
+def _evaluating(classifier: nn.Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in classifier.modules()]
+    classifier.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
+def _watching(classifier: nn.Module, layer: str | None) -> Iterator[list[Call]]:
+    """The runs of the layer, or of all linear ones, in their order."""
+    calls: list[Call] = []
+
+    def note(module: nn.Module, taken: Any, keywords: dict[str, Any], given: Any) -> None:
+        calls.append(Call(module, next(iter((*taken, *keywords.values())), None), given))
+
+    handles: list[Any] = []
+    try:
+        for module in _watched(classifier, layer):
+            handles.append(module.register_forward_hook(note, with_kwargs=True))
+        yield calls
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _watched(classifier: nn.Module, layer: str | None) -> list[nn.Module]:
+    named = dict(classifier.named_modules())
+    if layer is None:
+        linear: list[nn.Module] = [m for m in named.values() if isinstance(m, nn.Linear)]
+        if not linear:
+            raise InputError(f"the classifier has no nn.Linear layer; {NAME_IT}")
+        return linear
+    if layer not in named:
+        raise InputError(
+            f"the classifier has no layer {layer!r}; its layers: {', '.join(filter(None, named))}"
+        )
+    return [named[layer]]
+
+
+def _see(classifier: nn.Module, batch: Tensor, calls: list[Call], layer: str | None) -> Extracted:
+    calls.clear()
+    given = _logits(classifier(_moved(batch, classifier)), len(batch))
+    call = _last(calls, given) if layer is None else _only(calls)
+    if sum(other.layer is call.layer for other in calls) > 1:
+        raise InputError(f"the layer with the embedding ran several times; {NAME_IT}")
+    if not isinstance(call.taken, Tensor) or call.taken.shape[:1] != batch.shape[:1]:
+        raise InputError(f"the input of layer {layer!r} is not a tensor with a row for each image")
+    embedding = call.taken.flatten(1)
+    return Extracted(_plain(given), _plain(embedding), _weight(call, given, embedding))
+
+
+def _moved(batch: Tensor, classifier: nn.Module) -> Tensor:
+    """The batch on the classifier's device, and floating numbers in its number type."""
+    for weight in classifier.parameters():
+        if weight.is_floating_point():
+            return batch.to(weight.device, weight.dtype if batch.is_floating_point() else None)
+    return batch
+
+
+def _logits(output: Any, count: int) -> Tensor:
+    """The logits in a classifier's output: itself, its first part or its attribute `logits`."""
+    first = output[0] if isinstance(output, tuple | list) and output else output
+    logits = getattr(first, "logits", first)
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != count:
+        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise InputError(f"the classifier must give N x C logits for N = {count}, not {shape}")
+    if logits.shape[1] < 2:
+        raise InputError("the classifier gives one logit; a policy needs one for each class")
+    return logits
+
+
+def _last(calls: Sequence[Call], logits_N_C: Tensor) -> Call:
+    """The last linear layer whose output are the logits."""
+    for call in reversed(calls):
+        if _same(call.given, logits_N_C):
+            return call
+    if not calls:
+        raise InputError(
+            "none of the classifier's nn.Linear layers ran under a hook (is it compiled? then "
+            f"give the original); or {NAME_IT}"
+        )
+    if logits_N_C.min() >= 0 and (logits_N_C.sum(1) - 1).abs().max() < 0.01:
+        raise InputError("the classifier gives probabilities; it must give logits, before soft-max")
+    raise InputError(f"the classifier's logits are not the output of an nn.Linear layer; {NAME_IT}")
+
+
+def _only(calls: Sequence[Call]) -> Call:
+    if not calls:
+        raise InputError("the layer that `layer` names did not run")
+    return calls[-1]
+
+
+def _same(given: Any, logits_N_C: Tensor) -> bool:
+    """Whether soft-max makes the same of both: equal up to a constant in each row."""
+    if given is logits_N_C:
+        return True
+    if not isinstance(given, Tensor) or given.shape != logits_N_C.shape:
+        return False
+    exact = given.cpu().double()  # some devices have no such numbers
+    difference = exact - logits_N_C.cpu().double()
+    rounding = max(torch.finfo(tensor.dtype).eps for tensor in (given, logits_N_C))
+    spread = (difference.amax(1) - difference.amin(1)).amax()
+    return bool(spread <= 32 * rounding * (1 + exact.abs().amax()))
+
+
+def _weight(call: Call, logits_N_C: Tensor, embedding_N_D: Tensor) -> Tensor | None:
+    weight = getattr(call.layer, "weight", None)
+    shape = logits_N_C.shape[1], embedding_N_D.shape[1]
+    if not isinstance(weight, Tensor) or weight.numel() != shape[0] * shape[1]:
+        return None
+    if not _same(_flat(call.given), logits_N_C):
+        return None
+    return _plain(weight.reshape(shape))
+
+
+def _flat(given: Any) -> Any:
+    return given.flatten(1) if isinstance(given, Tensor) else given
+
+
+def _pair(output: Any, count: int) -> Extracted:
+    if not isinstance(output, tuple) or len(output) != 2:
+        raise InputError("a function as classifier must return (logits, embedding)")
+    logits_N_C, embedding = _logits(output, count), output[1]
+    if not isinstance(embedding, Tensor) or embedding.ndim < 2 or len(embedding) != count:
+        raise InputError(f"a function as classifier must give {count} embeddings, N x D")
+    return Extracted(_plain(logits_N_C), _plain(embedding.flatten(1)), None)
+
+
+def _plain(values: Tensor) -> Tensor:
+    return values.detach().to("cpu", torch.float32)

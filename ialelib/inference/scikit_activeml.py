@@ -1,0 +1,150 @@
+"""The policy as a pool query strategy of scikit-activeml (`pip install scikit-activeml`)."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from ialelib.inference import adapt, selection
+from ialelib.inference.embeddings import Classify
+from ialelib.policy import Policy, load_policy
+from ialelib.utils.errors import InputError
+
+try:
+    from skactiveml.base import SingleAnnotatorPoolQueryStrategy
+    from skactiveml.utils import MISSING_LABEL, is_labeled, simple_batch
+except ImportError as error:
+    raise ImportError(
+        "LearnedPolicy needs scikit-activeml; install it with: pip install scikit-activeml"
+    ) from error
+
+BATCH = 256
+"""Images that the classifier sees at a time."""
+
+
+class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
+    """Choose what to label by a policy that has learned it (Sec. 3.2).
+
+    Utilities are the log-odds of the policy's scores.
+
+    A policy chooses from a random sub-pool of 10 to 100 times the batch (Sec. 4.5): give
+    `candidates`, or wrap the strategy in scikit-activeml's `SubSamplingWrapper`. Without either
+    every unlabelled image is a candidate.
+
+    Parameters
+    ----------
+    policy : str, Path or ialelib.policy.Policy, default="auto"
+        As in `ialelib.next_batch`.
+    layer : str or None, default=None
+        Name of the classifier's module whose input is the embedding, where it cannot be found.
+    preprocess : callable or None, default=None
+        Turns a batch of `X` (as a tensor) into the classifier's input.
+    classes : sequence or None, default=None
+        The labels in the order of the classifier's logits. None means 0 to C - 1.
+    missing_label : scalar, string, np.nan or None, default=np.nan
+        What stands for a missing label.
+    random_state : None, int or np.random.RandomState, default=None
+        Of the order of equal scores.
+    """
+
+    def __init__(
+        self,
+        policy: str | Path | Policy = "auto",
+        layer: str | None = None,
+        preprocess: selection.Preprocess | None = None,
+        classes: Sequence[Any] | None = None,
+        missing_label: Any = MISSING_LABEL,
+        random_state: Any = None,
+    ) -> None:
+        self.policy = policy
+        self.layer = layer
+        self.preprocess = preprocess
+        self.classes = classes
+        super().__init__(missing_label=missing_label, random_state=random_state)
+
+    @override
+    def query(
+        self,
+        X: Any,
+        y: Any,
+        clf: Classify,
+        candidates: Any = None,
+        batch_size: int = 1,
+        return_utilities: bool = False,
+    ) -> Any:
+        """Which candidates are to be labelled next, best first; as scikit-activeml has it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Images, labelled and unlabelled.
+        y : array-like of shape (n_samples,)
+            Their labels, `missing_label` where there is none; at least one is needed.
+        clf : torch.nn.Module or callable
+            Trained classifier that gives logits; or a function that gives (logits, embedding).
+        candidates : None, array-like of int or bool, or array-like of samples
+            None: all unlabelled of `X`. Indices into `X`, a mask over it, or samples of their own.
+        batch_size : int
+        return_utilities : bool
+
+        Returns
+        -------
+        query_indices : numpy.ndarray of shape (batch_size,)
+        utilities : numpy.ndarray of shape (batch_size, n_samples or n_candidates)
+            Only with `return_utilities`; NaN where there is no candidate, or one chosen before.
+
+        Raises
+        ------
+        InputError : as `ialelib.next_batch`.
+        """
+        candidates = _indices(candidates, len(y))
+        X, y, candidates, batch_size, return_utilities = self._validate_data(
+            X, y, candidates, batch_size, return_utilities
+        )
+        offered, mapping = self._transform_candidates(candidates, X, y, allow_only_unlabeled=True)
+        known = is_labeled(y, self.missing_label_)
+        if not known.any():
+            raise InputError("nothing is labelled; label some samples at random first")
+        given = None if self.policy == "auto" else load_policy(self.policy)
+        labels_L = self._codes(y[known])
+        looked = self._batches(offered, clf), self._batches(X[known], clf)
+        state = selection.state_from(clf, *looked, labels_L, self.layer)
+        trained = given or selection.default_policy(state.logits_N_C.shape[1])
+        utilities = trained.log_odds(adapt.adapted(state, trained)).numpy().astype(float)
+        if mapping is not None:
+            odds_N, utilities = utilities, np.full(len(X), np.nan)
+            utilities[mapping] = odds_N
+        return simple_batch(utilities, self.random_state_, batch_size, return_utilities)
+
+    def _batches(self, images_N: np.ndarray, clf: Classify) -> Iterator[Tensor]:
+        for piece in selection.pieces(len(images_N), BATCH):
+            raw = torch.from_numpy(np.array(images_N[piece]))
+            yield selection.prepared(raw, clf, self.preprocess)
+
+    def _codes(self, labels_L: np.ndarray) -> np.ndarray:
+        """Positions of labels among the classes, L whole numbers."""
+        if self.classes is None:
+            codes_L = labels_L.astype(np.int64)
+            if (codes_L != labels_L).any() or codes_L.min() < 0:
+                raise InputError("labels must be 0 to C - 1, or named in `classes`")
+            return codes_L
+        places = {label: place for place, label in enumerate(self.classes)}
+        strange = sorted(set(labels_L.tolist()) - set(places))
+        if strange:
+            raise InputError(f"labels {strange[:5]} are not among the classes")
+        return np.array([places[label] for label in labels_L.tolist()])
+
+
+def _indices(candidates: Any, samples: int) -> Any:
+    """A mask as indices, which scikit-activeml would take for zeros and ones; all else as it is."""
+    if candidates is None or np.asarray(candidates).dtype != bool:
+        return candidates
+    if np.shape(candidates) != (samples,):
+        raise InputError(
+            f"a mask of candidates must have {samples} values, not shape {np.shape(candidates)}"
+        )
+    return np.flatnonzero(candidates)

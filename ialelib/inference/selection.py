@@ -1,0 +1,252 @@
+"""The next batch from one's own pool: any torch classifier, any images, one call."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset
+
+from ialelib import models
+from ialelib import policy as policies
+from ialelib.data import Pool
+from ialelib.inference import adapt
+from ialelib.inference.embeddings import Classify, extract
+from ialelib.policy import Policy
+from ialelib.state import State, describe
+from ialelib.utils.errors import InputError, unknown
+from ialelib.utils.progress import progress
+from ialelib.utils.seeds import stream
+
+Images = np.ndarray | Tensor | Dataset[Any]
+Preprocess = Callable[[Tensor], Tensor]
+
+RATIO = 10
+"""Candidates for each image of a batch: the policies were trained to choose 10 of 100."""
+
+
+def next_batch(
+    classifier: Classify,
+    images: Images,
+    labelled: Any,
+    labels: Any,
+    acq: int,
+    policy: str | Path | Policy = "auto",
+    candidates: Any = None,
+    layer: str | None = None,
+    preprocess: Preprocess | None = None,
+    seed: int = 0,
+    batch_size: int = 256,
+    rule: str = "pool",
+) -> np.ndarray:
+    """Indices of the next `acq` images to label, best first (Sec. 3.2).
+
+    Args:
+        classifier: a torch module that gives N x C logits, trained on the labelled images; the
+            embedding is found by `hooks.look`. Or a function that returns (logits, embedding).
+        images: the whole pool: an array, also one mapped from a file, a tensor, or a `Dataset` of
+            images or (image, label). Only the candidates and the labelled images are read.
+        labelled: indices of the labelled images.
+        labels: their classes, 0 to C - 1, in the same order.
+        acq: acquisition size.
+        policy: "auto" is the shipped `mnist-cnn` for 10 classes and `mnist-cnn-class_free` for
+            any other number; or a name, a file or a policy.
+        candidates: how many random unlabelled images the policy is to choose from, or their
+            indices. Default: 10 times `acq`; the paper advises 10 to 100 times (Sec. 4.5).
+        layer: name of the module whose input is the embedding, where it cannot be found.
+        preprocess: turns a batch of images (as a tensor, on the CPU) into the classifier's input.
+            Default: as they are. uint8 images need it, but for this library's own classifiers.
+        seed: of the random candidates, and of the order of equal scores.
+        batch_size: images that the classifier sees at a time.
+        rule: how another embedding width than the policy's is fitted to it (`widths.RULES`).
+
+    Raises:
+        InputError: input that is wrong or does not fit together, where possible before the
+            classifier runs.
+    """
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"seed must be a whole number from 0, not {seed!r}")
+    size = _size(images)
+    labelled_L, labels_L = _labelled(labelled, labels, size)
+    pool = Pool(size)
+    pool.label(labelled_L)
+    rng = candidate_rng(seed, len(labelled_L))
+    sub_pool_N = _sub_pool(pool, size, acq, candidates, rng)
+    given = None if policy == "auto" else load_policy(policy)
+    if rule not in adapt.RULES:
+        raise unknown("rule", rule, adapt.RULES)
+    if batch_size < 1:
+        raise InputError(f"batch_size must be 1 or more, not {batch_size}")
+
+    def batches(indices: np.ndarray) -> Iterator[Tensor]:
+        for piece in pieces(len(indices), batch_size):
+            raw = _rows(images, indices[piece])
+            yield prepared(raw, classifier, preprocess)
+
+    state = state_from(classifier, batches(sub_pool_N), batches(labelled_L), labels_L, layer)
+    trained = given or default_policy(state.logits_N_C.shape[1])
+    ties = stream(seed, "ties", len(labelled_L))
+    return sub_pool_N[trained.choose(adapt.adapted(state, trained, rule), acq, ties)]
+
+
+def pieces(images: int, size: int) -> Iterator[slice]:
+    """Slices of at most `size` images, with a progress bar where they take long."""
+    starts = range(0, images, size)
+    for start in progress(starts, len(starts), "batches of images", after=2):
+        yield slice(start, start + size)
+
+
+def candidate_rng(seed: int, labels: int) -> np.random.Generator:
+    """What random candidates are drawn with at a number of labels (`Pool.sample`)."""
+    return stream(seed, "sub-pool", labels)
+
+
+def state_from(
+    classifier: Classify,
+    candidates: Iterator[Tensor],
+    labelled: Iterator[Tensor],
+    labels_L: np.ndarray,
+    layer: str | None = None,
+) -> State:
+    """Eq. 1 for any classifier: what it makes of batches of candidates and of labelled images."""
+    known = extract(classifier, labelled, layer)
+    classes = known.logits_N_C.shape[1]
+    if labels_L.max() >= classes:
+        raise InputError(f"labels reach {labels_L.max()}, but the classifier has {classes} classes")
+    seen = extract(classifier, candidates, layer)
+    return describe(
+        seen.logits_N_C,
+        seen.embedding_N_D,
+        known.logits_N_C,
+        known.embedding_N_D,
+        torch.from_numpy(labels_L),
+        seen.head_weight_C_D,
+    )
+
+
+def default_policy(classes: int) -> Policy:
+    """The shipped policy for a number of classes (Sec. 4.4)."""
+    return load_policy("mnist-cnn" if classes == 10 else "mnist-cnn-class_free")
+
+
+def load_policy(policy: str | Path | Policy) -> Policy:
+    """A policy by name or file, or itself."""
+    if isinstance(policy, Policy):
+        return policy
+    if not isinstance(policy, str | Path):
+        raise InputError(f"policy must be a name, a file or a policy, not {policy!r}")
+    with torch.random.fork_rng(devices=[]):  # layers draw weights before they get their own
+        return policies.load_policy(policy)
+
+
+def prepared(raw: Tensor, classifier: Classify, preprocess: Preprocess | None) -> Tensor:
+    """A batch of images as the classifier's input.
+
+    Raises:
+        InputError: uint8 images without `preprocess`, or a `preprocess` that gives no tensor.
+    """
+    if preprocess is not None:
+        inputs = preprocess(raw)
+        if not isinstance(inputs, Tensor) or inputs.shape[:1] != raw.shape[:1]:
+            raise InputError("`preprocess` must return a tensor with a row for each image")
+        return inputs
+    if isinstance(classifier, models.Classifier):
+        return models.to_float(raw)
+    if raw.dtype == torch.uint8:
+        raise InputError(
+            "the images are uint8: say in `preprocess` how they become the classifier's input, "
+            "e.g. lambda images: images[:, None].float() / 255"
+        )
+    return raw
+
+
+def _size(images: Images) -> int:
+    if isinstance(images, IterableDataset) or not (
+        isinstance(images, np.ndarray | Tensor) or hasattr(images, "__getitem__")
+    ):
+        raise InputError("images must be an array, a tensor or a Dataset that can be indexed")
+    try:
+        return len(images)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise InputError("images must have a length") from error
+
+
+def _rows(images: Images, indices: np.ndarray) -> Tensor:
+    if isinstance(images, Tensor):
+        return images[torch.from_numpy(indices).to(images.device)]
+    if isinstance(images, np.ndarray):
+        # A copy, in the processor's byte order: torch must not write to a file.
+        return torch.from_numpy(np.array(images[indices], dtype=images.dtype.newbyteorder("=")))
+    rows = [_image(images[int(index)]) for index in indices]
+    if len({image.shape for image in rows}) > 1:
+        raise InputError("the data set's images differ in size; give it a transform that cuts them")
+    return torch.stack(rows)
+
+
+def _image(item: Any) -> Tensor:
+    image = item[0] if isinstance(item, tuple | list) else item
+    if not isinstance(image, Tensor | np.ndarray):
+        raise InputError(
+            f"the data set gives {type(image).__name__}, not a tensor or an array; give it a "
+            "transform, such as torchvision's ToTensor()"
+        )
+    return torch.as_tensor(image)
+
+
+def _labelled(labelled: Any, labels: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
+    labelled_L = _whole("labelled", labelled)
+    labels_L = _whole("labels", labels)
+    if len(labels_L) != len(labelled_L):
+        raise InputError(f"{len(labelled_L)} labelled indices, but {len(labels_L)} labels")
+    if not len(labelled_L):
+        raise InputError("nothing is labelled; label some images at random first, two of a class")
+    if labels_L.min() < 0:
+        raise InputError(f"labels must be 0 or more, not {labels_L.min()}")
+    _distinct("labelled", labelled_L, size)
+    return labelled_L, labels_L
+
+
+def _sub_pool(
+    pool: Pool, size: int, acq: int, candidates: Any, rng: np.random.Generator
+) -> np.ndarray:
+    """The candidates' indices: D_sub."""
+    rest = len(pool.unlabelled)
+    if not isinstance(acq, int | np.integer) or not 1 <= acq <= rest:
+        raise InputError(f"acq must be 1 to the {rest} unlabelled images, not {acq!r}")
+    if candidates is None or np.ndim(candidates) == 0:
+        count = min(RATIO * acq, rest) if candidates is None else candidates
+        if not isinstance(count, int | np.integer) or not acq <= count <= rest:
+            raise InputError(
+                f"candidates must be {acq} (acq) to {rest} (unlabelled) images, not {count}"
+            )
+        return pool.sample(int(count), rng)
+    given = _whole("candidates", candidates)
+    _distinct("candidates", given, size)
+    labelled = np.intersect1d(given, pool.labelled)
+    if len(labelled):
+        raise InputError(f"candidates are labelled already: {labelled[:5].tolist()}")
+    if acq > len(given):
+        raise InputError(f"acq is {acq}, but there are {len(given)} candidates")
+    return given
+
+
+def _whole(name: str, values: Any) -> np.ndarray:
+    """One-dimensional whole numbers, int64."""
+    array = np.asarray(values.cpu() if isinstance(values, Tensor) else values)
+    whole = np.issubdtype(array.dtype, np.integer) or not array.size
+    if array.ndim != 1 or not whole:
+        raise InputError(
+            f"{name} must be whole numbers in one dimension, not {array.dtype} of shape "
+            f"{array.shape}"
+        )
+    return array.astype(np.int64)
+
+
+def _distinct(name: str, indices: np.ndarray, size: int) -> None:
+    outside = indices[(indices < 0) | (indices >= size)]
+    if len(outside):
+        raise InputError(f"{name} has {outside[:5].tolist()}, but the pool has {size} images")
+    if len(np.unique(indices)) < len(indices):
+        raise InputError(f"{name} has an index twice")

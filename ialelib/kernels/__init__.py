@@ -1,0 +1,1 @@
+"""How the CNN is trained fast: compiled for the CPU, stacked on a GPU."""

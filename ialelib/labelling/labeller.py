@@ -1,0 +1,197 @@
+"""Choose, show and label batch after batch of one's own pool, in a notebook or a web page."""
+
+from collections.abc import Callable, Sequence
+from math import inf
+from threading import Lock
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+from ialelib.labelling import view as label_curve
+from ialelib.labelling.checks import check_chosen, check_classes, check_images, check_known
+from ialelib.labelling.store import LabelStore
+from ialelib.labelling.view import LabelView, buttons, picture, shown_size
+from ialelib.utils.errors import InputError
+
+Indices = Sequence[int] | np.ndarray
+Choose = Callable[[np.ndarray, np.ndarray], Indices]
+Score = Callable[[np.ndarray, np.ndarray], float]
+MESSAGE_SECONDS = 5
+BUSY = {"score": "Measuring accuracy", "choose": "Choosing the next batch"}
+
+
+class Labeller:
+    """A pool, its label store and the widget that shows the current batch.
+
+    Show it by naming it, or `labeller.widget`, at the end of a cell. After a kernel restart the
+    same cell goes on with the same batch, or chooses anew where none of it was labelled. What goes
+    wrong while it is in use is said in the widget, which stays usable; `failure` then holds the
+    exception.
+
+    Args:
+        images_N: uint8, N x H x W or N x H x W x 3.
+        classes: the names of the classes, as in the store.
+        store: where labels, batches and scores are kept.
+        choose: from labelled indices and their labels (class numbers), both int64 of length L,
+            to the indices of the images to label next, the best first; at most `batch` of them
+            are shown. It is not asked when no more than `batch` are left.
+        score: from the same to the accuracy, 0 to 1, on a held-out set.
+        batch: images at a time.
+        labelled, labels: indices and class numbers known before the first batch.
+
+    Raises:
+        InputError: images of another kind; classes, images or known labels that do not fit the
+            store or each other; a batch below 1.
+    """
+
+    def __init__(
+        self,
+        images_N: np.ndarray,
+        classes: Sequence[str],
+        store: LabelStore,
+        choose: Choose,
+        score: Score | None = None,
+        batch: int = 10,
+        labelled: Indices = (),
+        labels: Indices = (),
+    ) -> None:
+        check_images(images_N)
+        if check_classes(classes) != store.classes:
+            raise InputError(f"classes are not those of the store: {', '.join(store.classes)}")
+        if batch < 1:
+            raise InputError(f"a batch must hold at least one image, not {batch}")
+        self._known = check_known(labelled, labels, len(images_N), len(store.classes))
+        taken = [*store.labelled, *(store.batch if store.events else ())]
+        if len(again := np.intersect1d(self._known[0], taken)):
+            raise InputError(f"image {again[0]} is in the store and among those known before")
+        store.bind(images_N)
+        self._images_N, self.store = images_N, store
+        self._choose, self._score, self._batch = choose, score, batch
+        self.failure: Exception | None = None
+        self._busy, self._messages = "", list[tuple[float, str]]()
+        self._done: dict[str, int] = {}
+        self._early: dict[tuple[str, int], dict[str, Any]] = {}
+        self._lock = Lock()
+        self.widget = LabelView(classes=buttons(store.classes), size=shown_size(images_N.shape[1:]))
+        self.widget.on_msg(self._receive)
+        if not store.events:
+            self._guarded(self._go_on)
+        self._busy = ""
+        self._show()
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """Indices of all labelled images, those known before first."""
+        return np.concatenate([self._known[0], self.store.labelled])
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class numbers of `labelled`."""
+        return np.concatenate([self._known[1], self.store.labels])
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return self.widget._repr_mimebundle_(**options)
+
+    def _receive(self, _widget: LabelView, content: dict[str, Any], _buffers: object) -> None:
+        # JupyterLab hands on the first messages in one thread and later ones in another, so a
+        # message may overtake the one before it.
+        with self._lock:
+            view = content["view"]
+            self._early[view, content["step"]] = content
+            while early := self._early.pop((view, self._done.get(view, 0) + 1), None):
+                self._take(early)
+
+    def _take(self, content: dict[str, Any]) -> None:
+        # A message stays for a while though the reader types on.
+        stale = inf if content.get("kind") == "next" else monotonic() - MESSAGE_SECONDS
+        self._messages = [said for said in self._messages if said[0] > stale]
+        try:
+            self._guarded(self._obey, content)
+        finally:
+            self._busy = ""
+            self._done = {**self._done, content["view"]: content["step"]}
+            self._show()
+
+    def _guarded(self, act: Callable[..., None], *arguments: Any) -> None:
+        try:
+            act(*arguments)
+        except InputError as error:
+            self._fail(str(error), error)
+
+    def _obey(self, content: dict[str, Any]) -> None:
+        match content:
+            case {"kind": "label", "index": index, "class": class_}:
+                self.store.label(index, class_)
+            case {"kind": "undo", "index": index}:
+                self.store.undo(index)
+            case {"kind": "next", "batch": number} if number == self.store.number:
+                if left := self.store.unlabelled:
+                    raise InputError(f"{left} images of this batch have no label yet")
+                self._go_on()
+
+    def _go_on(self) -> None:
+        labelled, labels = self.labelled, self.labels
+        if not self.store.unlabelled:
+            self._measure(labelled, labels)
+        rest = np.setdiff1d(np.arange(len(self._images_N)), labelled)
+        if 0 < len(rest) < self._batch:
+            self._say(f"Only {len(rest)} images are left; they are the whole batch.")
+        if len(rest) > self._batch:
+            rest = self._ask("choose", lambda: self._chosen(labelled, labels))
+        if rest is not None and len(rest):
+            self.store.propose(rest)
+
+    def _chosen(self, labelled: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        chosen = self._choose(labelled, labels)
+        return check_chosen(chosen, self._batch, len(self._images_N), labelled)
+
+    def _measure(self, labelled: np.ndarray, labels: np.ndarray) -> None:
+        score = self._score
+        measured = (self.store.scores["batch"] == self.store.number).any()
+        if score is None or measured or not len(labels):
+            return
+        accuracy = self._ask("score", lambda: float(score(labelled, labels)))
+        if accuracy is not None:
+            self._guarded(self.store.score, len(labels), accuracy)
+
+    def _ask(self, name: str, function: Callable[[], Any]) -> Any:
+        """What the user's function returns, or None if it fails."""
+        self._busy = BUSY[name]
+        self._show()
+        try:
+            return function()
+        except InputError as error:
+            self._fail(str(error), error)
+        # The function is the user's own: whatever it raises is to be read in the widget.
+        except Exception as error:
+            self._fail(f"{name}() failed with {type(error).__name__}: {error}", error)
+        return None
+
+    def _fail(self, message: str, error: Exception) -> None:
+        self._say(message)
+        self.failure = error
+
+    def _say(self, message: str) -> None:
+        if message not in [said for _, said in self._messages]:
+            self._messages.append((monotonic(), message))
+
+    def _show(self) -> None:
+        with self.widget.hold_sync():  # the page must never see half of a change
+            self._guarded(self._show_kept)
+            messages = [message for _, message in self._messages]
+            said = {"busy": self._busy, "messages": messages, "done": self._done}
+            self.widget.state = {**self.widget.state, **said}
+
+    def _show_kept(self) -> None:
+        """What the store holds; pictures are sent only when the batch has changed."""
+        store, batch = self.store, self.store.batch.tolist()
+        events, scores = store.events, store.scores
+        if batch != [image["index"] for image in self.widget.images]:
+            self.widget.images = [picture(index, self._images_N[index]) for index in batch]
+        self.widget.curve = label_curve.draw_curve(scores) if self._score else ""
+        total = len(self._known[0]) + len(store.labelled)
+        kept = {"number": store.number, "events": events, "total": total}
+        kept["finished"] = total == len(self._images_N)
+        kept["measured"] = self._score is None or store.number in scores["batch"].to_numpy()
+        self.widget.state = {**self.widget.state, **kept}

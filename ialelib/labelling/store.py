@@ -1,0 +1,319 @@
+"""Labels of one's own pool in a SQLite file: each on disk before it counts as given."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ialelib.labelling.checks import check_classes, check_indices, fingerprint
+from ialelib.utils.errors import InputError
+from ialelib.utils.files import atomic
+
+APPLICATION, VERSION = 0x49414C45, 1
+MARKS = ("application_id", "user_version", "quick_check")
+PATIENCE = 2.0  # seconds to wait for another process that writes
+SCHEMA = """
+CREATE TABLE about (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE classes (class INTEGER PRIMARY KEY, name TEXT NOT NULL);
+CREATE TABLE batches (batch INTEGER, position INTEGER, image INTEGER NOT NULL UNIQUE,
+                      PRIMARY KEY (batch, position));
+CREATE TABLE labels (id INTEGER PRIMARY KEY, image INTEGER NOT NULL, class INTEGER NOT NULL,
+                     time TEXT NOT NULL, batch INTEGER NOT NULL);
+CREATE TABLE scores (batch INTEGER PRIMARY KEY, labels INTEGER NOT NULL, accuracy REAL NOT NULL,
+                     time TEXT NOT NULL);
+INSERT INTO about VALUES ('writes', 0)
+"""
+
+
+class LabelFile:
+    """Connections to one file; each change a transaction of its own, on disk when it returns.
+
+    Raises:
+        InputError: the file is of other classes, damaged, no label store, or cannot be opened.
+    """
+
+    def __init__(self, path: Path, classes: Sequence[str]) -> None:
+        self.path, self._classes, self._seen = path, list(classes), -1
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"the folder of {path} cannot be made ({error})") from error
+        with self.open("rwc") as db:
+            db.execute("BEGIN IMMEDIATE")
+            if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                self._create(db)
+            self._check(db)
+            self._seen = about(db, "writes")
+            db.execute("COMMIT")
+
+    @contextmanager
+    def open(self, mode: str = "rw") -> Iterator[sqlite3.Connection]:
+        """A connection to read with; `mode` is SQLite's, "rwc" makes a missing file."""
+        # One connection per call: no thread or forgotten widget then holds the file open.
+        address = f"{self.path.absolute().as_uri()}?mode={mode}"
+        try:
+            link = sqlite3.connect(address, timeout=PATIENCE, isolation_level=None, uri=True)
+            with closing(link) as db:
+                db.execute("PRAGMA synchronous = FULL")
+                yield db
+        except sqlite3.OperationalError as error:
+            raise InputError(
+                f"{self.path} cannot be used now ({error}): is another process writing to it, or "
+                "was it moved or made read-only? Mend that and try again; no saved label is lost"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise self._foreign(str(error)) from error
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A connection whose changes are kept, all or none, if the block succeeds.
+
+        Raises:
+            InputError: another process wrote since this one last did; raised once.
+        """
+        with self.open() as db:
+            db.execute("BEGIN IMMEDIATE")
+            writes = about(db, "writes")
+            if writes != self._seen:
+                self._seen = writes
+                raise InputError(
+                    f"another process has written to {self.path}; this change is not saved: look "
+                    "at what is there now and make it again"
+                )
+            yield db
+            db.execute("UPDATE about SET value = value + 1 WHERE name = 'writes'")
+            db.execute("COMMIT")
+            self._seen = writes + 1
+
+    def _create(self, db: sqlite3.Connection) -> None:
+        for statement in SCHEMA.split(";"):
+            db.execute(statement)
+        db.executemany("INSERT INTO classes VALUES (?, ?)", enumerate(self._classes))
+        db.execute(f"PRAGMA application_id = {APPLICATION}")
+        db.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _check(self, db: sqlite3.Connection) -> None:
+        marks = [db.execute(f"PRAGMA {mark}").fetchone()[0] for mark in MARKS]
+        if marks != [APPLICATION, VERSION, "ok"]:
+            raise self._foreign(f"marks {marks}")
+        names = [name for (name,) in db.execute("SELECT name FROM classes ORDER BY class")]
+        if names != self._classes:
+            raise InputError(
+                f"{self.path} holds labels of the classes {', '.join(names)}, not of "
+                f"{', '.join(self._classes)}; use another file for these"
+            )
+
+    def _foreign(self, why: str) -> InputError:
+        return InputError(
+            f"{self.path} is damaged or no label store ({why}); it is left as it is: move it "
+            "away or put a good copy in its place, or choose another file"
+        )
+
+
+def about(db: sqlite3.Connection, name: str) -> Any:
+    """The value kept under that name: "writes" so far, or the fingerprint of the "pool"."""
+    row = db.execute("SELECT value FROM about WHERE name = ?", [name]).fetchone()
+    return row[0] if row else None
+
+
+# A class given anew is a further row, so that it can be taken back; the last one counts.
+LABELS = """
+SELECT image AS "index", class AS label, name AS class, batch, time
+FROM labels JOIN classes USING (class)
+WHERE id IN (SELECT max(id) FROM labels GROUP BY image) ORDER BY batch, id
+"""
+
+
+class LabelStore:
+    """The labels given so far, the batches proposed, and the accuracy after each.
+
+    Every method that changes something returns only after the change is on disk. A second
+    process may use the same file: who writes after the other did is refused once, with nothing
+    lost, and sees the other's work from then on.
+
+    Args:
+        path: the file; made, with missing folders, if there is none.
+        classes: names of the classes; the file keeps their order, which a reopening must repeat.
+        pool: the images, N x ..., of which the file keeps a fingerprint.
+
+    Raises:
+        InputError: no class, or one name twice; a file of other classes or of another pool, or
+            one that is damaged or no label store. The file is left as it was.
+    """
+
+    def __init__(
+        self, path: str | Path, classes: Sequence[str], pool: np.ndarray | None = None
+    ) -> None:
+        self.path = Path(path)
+        self.classes = check_classes(classes)
+        self._file = LabelFile(self.path, self.classes)
+        if pool is not None:
+            self.bind(pool)
+
+    def bind(self, pool: np.ndarray) -> None:
+        """Tie the file to these images, N x ...; raises InputError if it belongs to others."""
+        mark = fingerprint(pool)
+        with self._file.open() as db:
+            known = about(db, "pool")
+        if known is None:
+            with self._file.write() as db:
+                db.execute("INSERT INTO about VALUES ('pool', ?)", [mark])
+        elif known != mark:
+            raise InputError(
+                f"{self.path} holds labels of another pool of images (fingerprint {known}, not "
+                f"{mark}); use another file for this pool"
+            )
+
+    @property
+    def number(self) -> int:
+        """Number of the current batch, from 1; 0 before the first."""
+        with self._file.open() as db:
+            return _number(db)
+
+    @property
+    def batch(self) -> np.ndarray:
+        """Indices of the current batch, in the order proposed; empty before the first."""
+        with self._file.open() as db:
+            return np.array(_images(db, _number(db)), dtype=np.int64)
+
+    @property
+    def unlabelled(self) -> int:
+        """Number of images in the current batch that have no label yet."""
+        with self._file.open() as db:
+            return _unlabelled(db, _number(db))
+
+    @property
+    def events(self) -> list[tuple[int, int]]:
+        """(index, class) of every label given in the current batch, oldest first."""
+        query = "SELECT image, class FROM labels WHERE batch = ? ORDER BY id"
+        with self._file.open() as db:
+            return list(db.execute(query, [_number(db)]))
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Labels so far; columns: index, label (number), class (name), batch, time (UTC)."""
+        with self._file.open() as db:
+            return _frame(db.execute(LABELS))
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """Indices of the images labelled so far, int64, by batch and time."""
+        return self.table["index"].to_numpy(np.int64)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class numbers of `labelled`, int64."""
+        return self.table["label"].to_numpy(np.int64)
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """Held-out accuracy; columns: batch (0: before the first), labels, accuracy (0 to 1)."""
+        with self._file.open() as db:
+            return _frame(db.execute("SELECT batch, labels, accuracy FROM scores"))
+
+    def propose(self, indices: Sequence[int] | np.ndarray) -> None:
+        """Begin the next batch, in place of the current one where none of it is labelled.
+
+        Raises:
+            InputError: the current one is unfinished; no image, one twice, or from a batch before.
+        """
+        images = check_indices("a batch", indices).tolist()
+        if not images:
+            raise InputError("a batch must hold at least one image")
+        with self._file.write() as db:
+            number = _number(db)
+            if left := _unlabelled(db, number):
+                if left < len(_images(db, number)):
+                    raise InputError(f"batch {number} is not finished: {left} images lack a label")
+                db.execute("DELETE FROM batches WHERE batch = ?", [number])
+                number -= 1
+            rows = [(number + 1, place, image) for place, image in enumerate(images)]
+            try:
+                db.executemany("INSERT INTO batches VALUES (?, ?, ?)", rows)
+            except sqlite3.IntegrityError as error:
+                raise InputError("a batch holds an image that was in a batch before") from error
+
+    def label(self, index: int | np.integer, class_: int | np.integer) -> None:
+        """Save that the image at `index`, of the current batch, is of class number `class_`.
+
+        Raises:
+            InputError: no such class, or the image is not in the current batch.
+        """
+        if class_ not in range(len(self.classes)):
+            last = len(self.classes) - 1
+            raise InputError(f"no class {class_}: they are numbered from 0 to {last}")
+        with self._file.write() as db:
+            number = _number(db)
+            if index not in _images(db, number):
+                raise InputError(f"image {index} is not in batch {number}, the current one")
+            add = "INSERT INTO labels (image, class, time, batch) VALUES (?, ?, ?, ?)"
+            db.execute(add, [int(index), int(class_), _now(), number])
+            db.execute("DELETE FROM scores WHERE batch = ?", [number])
+
+    def undo(self, index: int | None = None) -> int:
+        """Take back the newest label of the current batch and return its image's index.
+
+        Raises:
+            InputError: there is none, or it is another image's than `index`.
+        """
+        with self._file.write() as db:
+            number = _number(db)
+            query = "SELECT id, image FROM labels WHERE batch = ? ORDER BY id DESC LIMIT 1"
+            last = db.execute(query, [number]).fetchone()
+            if last is None:
+                raise InputError("nothing to take back in this batch")
+            if index not in (None, last[1]):
+                raise InputError(f"the newest label is that of image {last[1]}, not of {index}")
+            db.execute("DELETE FROM labels WHERE id = ?", last[:1])
+            db.execute("DELETE FROM scores WHERE batch = ?", [number])
+        return last[1]
+
+    def score(self, labels: int, accuracy: float | np.floating) -> None:
+        """Save the held-out accuracy, 0 to 1, that a classifier reached on that many labels.
+
+        Raises:
+            InputError: an accuracy outside [0, 1]; the current batch is unfinished.
+        """
+        if not 0 <= accuracy <= 1:
+            raise InputError(f"an accuracy lies in [0, 1]; {accuracy} does not")
+        with self._file.write() as db:
+            number = _number(db)
+            if left := _unlabelled(db, number):
+                raise InputError(f"batch {number} is not finished: {left} images lack a label")
+            row = [number, int(labels), float(accuracy), _now()]
+            db.execute("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?)", row)
+
+    def export(self, path: str | Path) -> None:
+        """Write `table` as a CSV file."""
+        with atomic(Path(path)) as temporary:
+            self.table.to_csv(temporary, index=False)
+
+
+def _number(db: sqlite3.Connection) -> int:
+    return db.execute("SELECT coalesce(max(batch), 0) FROM batches").fetchone()[0]
+
+
+def _unlabelled(db: sqlite3.Connection, number: int) -> int:
+    query = (
+        "SELECT count(*) FROM batches WHERE batch = ? AND image NOT IN (SELECT image FROM labels)"
+    )
+    return db.execute(query, [number]).fetchone()[0]
+
+
+def _images(db: sqlite3.Connection, number: int) -> list[int]:
+    query = "SELECT image FROM batches WHERE batch = ? ORDER BY position"
+    return [image for (image,) in db.execute(query, [number])]
+
+
+def _frame(rows: sqlite3.Cursor) -> pd.DataFrame:
+    names = [column[0] for column in rows.description]
+    return pd.DataFrame(rows.fetchall(), columns=names)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

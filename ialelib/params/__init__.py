@@ -1,0 +1,1 @@
+"""Typed, strict parameters of the notebooks."""

@@ -1,0 +1,1 @@
+"""Every figure, with one colour per strategy throughout."""

@@ -1,0 +1,82 @@
+"""The figures on overlap (Figs. 4, 10, 11)."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ialelib.plots.style import COLOURS, NAMES
+
+PART_NAMES = NAMES | {
+    "uncertainty": "only MC-Dropout, Ensemble",
+    "soft-max": "only Confidence, Entropy",
+    "diversity": "only CoreSet, BADGE",
+    "any": "any expert",
+}
+PART_COLOURS = COLOURS | {
+    "uncertainty": COLOURS["mc_dropout"],
+    "soft-max": COLOURS["entropy"],
+    "diversity": COLOURS["coreset"],
+    "any": COLOURS["policy"],
+}
+
+
+def shares(shares: pd.DataFrame, parts: Sequence[str]) -> Figure:
+    """Shares of the policy's batch over labels: means as dots, and second-order polynomials.
+
+    A panel per data set. The polynomials are fitted to each seed; shown are their mean and its
+    95% bootstrap interval. The dashed line is a random batch's mean share of the first part.
+    """
+    datasets = list(shares["dataset"].unique())
+    figure, axes = plt.subplots(
+        1, len(datasets), figsize=(7.5 * len(datasets), 5.4), squeeze=False, layout="constrained"
+    )
+    for ax, dataset in zip(axes[0], datasets, strict=True):
+        of_set = shares[shares["dataset"] == dataset]
+        policy = of_set[of_set["batch"] == "policy"]
+        for part in parts:
+            _part(ax, policy[policy["part"] == part], PART_COLOURS[part], PART_NAMES[part])
+        random = of_set[(of_set["batch"] == "random") & (of_set["part"] == parts[0])]
+        name = f"a random batch and {PART_NAMES[parts[0]]}"
+        ax.axhline(random["share"].mean(), color=COLOURS["random"], linestyle="--", label=name)
+        ax.set(
+            title=f"{dataset} ({of_set['seed'].nunique()} seeds, 95% interval)",
+            xlabel="labelled samples",
+            ylabel="share of the policy's batch, %",
+            ylim=(0, 100),
+        )
+        ax.get_legend().remove()
+        sns.despine(ax=ax)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2 * len(datasets))
+    return figure
+
+
+def _part(ax: Axes, table: pd.DataFrame, colour: str, name: str) -> None:
+    means = table.groupby("labels")["share"].mean()
+    ax.scatter(means.index, means, s=14, alpha=0.6, color=colour, linewidths=0, clip_on=False)
+    fits = [_polynomial(of_seed) for _, of_seed in table.groupby("seed")]
+    sns.lineplot(
+        pd.concat(fits),
+        x="labels",
+        y="share",
+        errorbar=("ci", 95),
+        n_boot=500,
+        seed=0,
+        color=colour,
+        label=name,
+        linewidth=2,
+        err_kws={"alpha": 0.15, "linewidth": 0},
+        ax=ax,
+    )
+
+
+def _polynomial(table: pd.DataFrame) -> pd.DataFrame:
+    """The values of the best parabola (of a line or a constant, for too few points)."""
+    degree = min(2, table["labels"].nunique() - 1)
+    fitted = np.polynomial.Polynomial.fit(table["labels"], table["share"], degree)
+    return table.assign(share=fitted(table["labels"].to_numpy()))

@@ -1,0 +1,81 @@
+"""Every figure, with one colour per strategy throughout; safe for colour-blind readers."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from ialelib.utils.errors import InputError
+from ialelib.utils.files import atomic
+
+# Okabe & Ito (2008), the yellow darkened for white paper.
+COLOURS = {
+    "policy": "#D55E00",
+    "random": "#000000",
+    "entropy": "#E69F00",
+    "confidence": "#A89F00",
+    "mc_dropout": "#0072B2",
+    "ensemble": "#56B4E9",
+    "coreset": "#009E73",
+    "badge": "#CC79A7",
+    "alil": "#7F7F7F",
+}
+DASHES = {
+    "policy": "",
+    "random": (4, 2),
+    "entropy": (1, 1),
+    "confidence": (3, 1, 1, 1),
+    "mc_dropout": (5, 1),
+    "ensemble": (5, 1, 1, 1),
+    "coreset": (2, 1),
+    "badge": (1, 1, 3, 1),
+    "alil": (6, 2, 1, 2),
+}
+NAMES = {
+    "policy": "IALE policy",
+    "random": "Random",
+    "entropy": "Entropy",
+    "confidence": "Confidence",
+    "mc_dropout": "MC-Dropout",
+    "ensemble": "Ensemble",
+    "coreset": "CoreSet",
+    "badge": "BADGE",
+    "alil": "ALIL",
+}
+# Further policies, in the order in which they are named; the first has the policy's own colour.
+POLICY_COLOURS = (COLOURS["policy"], "#882255", "#332288", "#44AA99", "#AA4499", "#999933")
+POLICY_DASHES = ("", (4, 1), (2, 1), (6, 1, 1, 1), (3, 1, 1, 1), (1, 1))
+
+sns.set_theme(context="notebook", style="ticks", rc={"figure.dpi": 90, "legend.frameon": False})
+mpl.rcParams["svg.hashsalt"] = "ialelib"
+
+
+def save(figure: Figure, folder: Path, stem: str) -> None:
+    """Write a figure as STEM.svg and STEM.png, the same bytes for the same figure."""
+    for suffix, extra in (("svg", {"Date": None}), ("png", {"Software": None})):
+        with atomic(folder / f"{stem}.{suffix}") as temporary:
+            figure.savefig(temporary, metadata=extra, bbox_inches="tight", dpi=150)
+
+
+def styles(names: Iterable[str]) -> dict[str, tuple[str, Any]]:
+    """Colour and dashes of each strategy, in the order of legends.
+
+    Known strategies look the same in every figure. Others are policies, and take
+    `POLICY_COLOURS` in their order.
+
+    Raises:
+        InputError: more policies than colours that can be told apart.
+    """
+    given = list(names)
+    policies = [name for name in given if name not in COLOURS]
+    if len(policies) > len(POLICY_COLOURS):
+        raise InputError(
+            f"a figure shows up to {len(POLICY_COLOURS)} policies, not {len(policies)}"
+        )
+    looks: dict[str, tuple[str, Any]] = dict(
+        zip(policies, zip(POLICY_COLOURS, POLICY_DASHES, strict=True), strict=False)
+    )
+    return looks | {name: (COLOURS[name], DASHES[name]) for name in COLOURS if name in given}

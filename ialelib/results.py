@@ -1,0 +1,120 @@
+"""What is published: tables and policies, with where each number comes from."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ialelib import policy as policies
+from ialelib.params.base import Params
+from ialelib.policy import Policy
+from ialelib.utils.files import atomic, project
+from ialelib.utils.machine import commit, machine
+
+PACKAGES = ("ialelib", "torch", "numpy", "pandas", "scipy")
+SOURCES = ("dataset", "seed", "commit")
+PRIVATE = ("runs", "figures", "processes")
+"""Parameters that change where and how fast a notebook runs, but not what it finds."""
+
+
+def publish(
+    table: pd.DataFrame,
+    settings: Params,
+    stem: str,
+    timings: bool = False,
+    of: pd.DataFrame | None = None,
+) -> None:
+    """Write a result table as STEM.csv into the figures' folder, with its provenance.
+
+    Columns of seconds are left out unless `timings` are what the table is about (14_run_time):
+    they differ from run to run, and all else does not. Added are, where the table has no such
+    column, dataset and seed (all that went into it), profile, params (a digest), commit,
+    machine and versions. For a table that sums up another, `of`, the first two and the commit are
+    all of that one's.
+    """
+    passing = [] if timings else [name for name in table if str(name).endswith("seconds")]
+    lasting = table.drop(columns=passing)
+    about_all = provenance(settings)
+    if of is not None:
+        about_all |= {name: _joined(of[name].unique()) for name in SOURCES if name in of}
+    added = {name: text for name, text in about_all.items() if name not in table}
+    with atomic(settings.figures_folder() / f"{stem}.csv") as temporary:
+        lasting.assign(**added).to_csv(temporary, index=False)
+
+
+def provenance(settings: Params) -> dict[str, str]:
+    """What `publish` adds to a table."""
+    values = {k: v for k, v in settings.model_dump(mode="json").items() if k not in PRIVATE}
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
+    parts = Path(settings.figures).parts
+    return {
+        **{name: text for name in ("dataset", "seed") if (text := _listed(values, name))},
+        "profile": parts[1] if parts[0] == "figures" and len(parts) > 1 else "own",
+        "params": digest,
+        "commit": commit(),
+        "machine": machine(),
+        "versions": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
+    }
+
+
+def _listed(values: Mapping[str, Any], name: str) -> str:
+    """The data sets or seeds among a notebook's parameters: one, or all of a list."""
+    found = values.get(name, values.get(f"{name}s", []))
+    return _joined(found) if isinstance(found, list) else str(found)
+
+
+def _joined(values: Iterable[Any]) -> str:
+    return "; ".join(map(str, values))
+
+
+def publish_policy(policy: Policy, history: pd.DataFrame, results: pd.DataFrame, name: str) -> None:
+    """Save a policy as `policies/NAME.safetensors` of the project, with its card (`write`)."""
+    folder = project() / "policies"
+    policies.save_policy(policy, folder / f"{name}.safetensors")
+    write_card(policy, history, results, folder / f"{name}.md")
+
+
+def write_card(policy: Policy, history: pd.DataFrame, results: pd.DataFrame, path: Path) -> None:
+    """Write the card of a policy that `dagger.train` returned, as Markdown.
+
+    `history` is `dagger.train`'s; `results` is `metrics.compare`'s.
+    """
+    config = dict(policy.about["imitation"])
+    rows = {"dataset": policy.about["dataset"], **config.pop("setting"), **config}
+    minutes = history["seconds"].sum(skipna=False) / 60
+    cost = f"{minutes:.0f} minutes of roll-outs" if pd.notna(minutes) else "time not recorded"
+    text = f"""# Policy {path.stem}
+
+A policy trained by imitation (Algorithm 1 of IALE, JMLR 23(107), 2022) on {rows["dataset"]}.
+Load it with `ialelib.policy.load("{path.stem}")`. It reads embeddings of {policy.embedding} numbers
+and {policy.classes} classes; weights {policy.fingerprint()}.
+
+## Settings
+
+{_markdown(pd.DataFrame({"parameter": rows.keys(), "value": map(str, rows.values())}))}
+
+## Cost
+
+{len(history)} episodes: {cost}.
+
+## How often each expert won, by episode
+
+{_markdown(history.drop(columns="seconds").round(3))}
+
+## Results
+
+Mean AUBC over paired seeds; gain over random with Wilcoxon's p, corrected by Holm.
+
+{_markdown(results.round(4))}
+"""
+    with atomic(path) as temporary:
+        temporary.write_text(text)
+
+
+def _markdown(frame: pd.DataFrame) -> str:
+    lines = [frame.columns, ["---"] * len(frame.columns), *frame.astype(object).to_numpy()]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

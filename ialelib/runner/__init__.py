@@ -1,0 +1,1 @@
+"""The batch: checks, runs and shows notebooks; no notebook imports it."""

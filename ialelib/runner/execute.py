@@ -1,0 +1,39 @@
+"""One notebook of a batch, run by papermill.
+
+`python -m ialelib.runner.execute NOTEBOOK PARAMS LOG OUTPUT` leaves the executed notebook at
+OUTPUT, whole or not at all. LOG follows the run cell by cell, and keeps the error of one that
+fails.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+
+from ialelib.runner.lock import hold
+from ialelib.runner.strip_widgets import strip
+from ialelib.utils.files import atomic
+
+
+def execute(notebook: Path, parameters: Path, log: Path, output: Path) -> int:
+    """Run a notebook in its own folder with the parameters in a YAML file; papermill's exit code.
+
+    The output has no widgets. A run of the same notebook that outlived its batch is waited for, so
+    that never two of them write to one place.
+    """
+    command = [sys.executable, "-m", "papermill", "--log-output", "--no-progress-bar"]
+    command += ["--cwd", str(notebook.parent), "-f", str(parameters), str(notebook), str(log)]
+    with hold(log.with_suffix(".lock"), wait=True) as descriptor:
+        returncode = subprocess.run(command, pass_fds=[descriptor], check=False).returncode
+        if returncode == 0:
+            executed = nbformat.read(log, as_version=4)
+            strip(executed)
+            with atomic(output) as temporary:
+                nbformat.write(executed, temporary)
+    return returncode
+
+
+if __name__ == "__main__":
+    notebook, parameters, log, output = map(Path, sys.argv[1:])
+    sys.exit(execute(notebook, parameters, log, output))

@@ -1,0 +1,340 @@
+"""The label store: what was confirmed is on disk; nothing foreign is touched; nothing is lost."""
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ialelib.labelling.store import LabelStore
+from ialelib.utils.errors import InputError
+
+CLASSES = ["bag", "boot", "coat"]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "made" / "labels.db"
+
+
+@pytest.fixture
+def store(path: Path) -> LabelStore:
+    store = LabelStore(path, CLASSES)
+    store.propose([30, 10, 20])
+    return store
+
+
+def finish(store: LabelStore, class_: int = 0) -> None:
+    for index in store.batch:
+        store.label(index, class_)
+
+
+# What it keeps
+
+
+def test_a_new_store_is_empty(path: Path) -> None:
+    store = LabelStore(path, CLASSES)
+    assert store.number == store.unlabelled == 0
+    assert store.batch.size == store.labelled.size == store.labels.size == 0
+    assert store.events == []
+    assert store.scores.empty
+    assert list(store.scores) == ["batch", "labels", "accuracy"]
+
+
+def test_labels_are_found_again_in_the_order_given(path: Path, store: LabelStore) -> None:
+    store.label(np.int64(10), np.int64(2))
+    store.label(30, 0)
+    again = LabelStore(path, CLASSES)
+    assert again.labelled.tolist() == [10, 30]
+    assert again.labels.tolist() == [2, 0]
+    assert again.labelled.dtype == again.labels.dtype == np.int64
+    assert again.batch.tolist() == [30, 10, 20]
+    assert again.unlabelled == 1
+
+
+def test_the_last_of_two_labels_counts_and_can_be_taken_back(store: LabelStore) -> None:
+    store.label(10, 2)
+    store.label(10, 1)
+    assert store.events == [(10, 2), (10, 1)]
+    assert store.labels.tolist() == [1]
+    assert store.undo() == 10
+    assert store.labels.tolist() == [2]
+    assert store.undo(10) == 10
+    assert store.labels.size == 0
+
+
+def test_undo_names_what_it_would_take_back(store: LabelStore) -> None:
+    with pytest.raises(InputError, match="nothing to take back"):
+        store.undo()
+    store.label(10, 2)
+    with pytest.raises(InputError, match="that of image 10, not of 30"):
+        store.undo(30)
+    assert store.labelled.tolist() == [10]
+
+
+def test_undo_stays_within_the_current_batch(store: LabelStore) -> None:
+    finish(store)
+    store.propose([5])
+    with pytest.raises(InputError, match="nothing to take back"):
+        store.undo()
+    assert store.labelled.tolist() == [30, 10, 20]
+
+
+def test_batches_follow_each_other(path: Path, store: LabelStore) -> None:
+    store.label(10, 0)
+    with pytest.raises(InputError, match="batch 1 is not finished: 2 images"):
+        store.propose([5])
+    finish(store)
+    store.propose([5, 4])
+    again = LabelStore(path, CLASSES)
+    assert again.number == 2
+    assert again.batch.tolist() == [5, 4]
+    assert again.labelled.tolist() == [30, 10, 20]
+
+
+def test_a_batch_without_labels_can_be_replaced(path: Path, store: LabelStore) -> None:
+    store.propose([5, 30])
+    again = LabelStore(path, CLASSES)
+    assert (again.number, again.batch.tolist()) == (1, [5, 30])
+
+
+def test_scores_are_those_of_finished_batches(path: Path, store: LabelStore) -> None:
+    with pytest.raises(InputError, match="not finished"):
+        store.score(3, 0.5)
+    finish(store)
+    store.score(3, np.float32(0.5))
+    store.propose([5])
+    finish(store)
+    store.score(4, 0.75)
+    wanted = pd.DataFrame({"batch": [1, 2], "labels": [3, 4], "accuracy": [0.5, 0.75]})
+    pd.testing.assert_frame_equal(LabelStore(path, CLASSES).scores, wanted)
+
+
+def test_a_changed_label_makes_the_score_of_its_batch_void(store: LabelStore) -> None:
+    finish(store)
+    store.score(3, 0.5)
+    store.label(10, 2)
+    assert store.scores.empty
+    store.score(3, 0.5)
+    store.undo()
+    assert store.scores.empty
+
+
+def test_export_is_a_readable_table(store: LabelStore, tmp_path: Path) -> None:
+    store.label(10, 2)
+    store.label(20, 0)
+    store.export(tmp_path / "out" / "labels.csv")
+    table = pd.read_csv(tmp_path / "out" / "labels.csv")
+    assert list(table) == ["index", "label", "class", "batch", "time"]
+    assert table["class"].tolist() == ["coat", "bag"]
+    assert pd.to_datetime(table["time"]).dt.tz is not None
+
+
+# What it refuses
+
+
+@pytest.mark.parametrize("class_", [-1, 3, "bag", None, 0.5])
+def test_unknown_class_is_refused(store: LabelStore, class_: int) -> None:
+    with pytest.raises(InputError, match="no class"):
+        store.label(10, class_)
+    assert store.labelled.size == 0
+
+
+@pytest.mark.parametrize("index", [11, -1, "10", None])
+def test_image_outside_the_batch_is_refused(store: LabelStore, index: int) -> None:
+    with pytest.raises(InputError, match="is not in batch 1"):
+        store.label(index, 0)
+    assert store.labelled.size == 0
+
+
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        ([], "at least one image"),
+        ([1, 1], "same image twice"),
+        ([-1], "count from 0"),
+        ([0.5], "list of image indices"),
+        ([[1]], "list of image indices"),
+        ([20], "was in a batch before"),
+    ],
+)
+def test_bad_batch_is_refused(store: LabelStore, batch: list[int], message: str) -> None:
+    finish(store)
+    with pytest.raises(InputError, match=message):
+        store.propose(batch)
+    assert store.number == 1
+
+
+@pytest.mark.parametrize("accuracy", [-0.1, 50, float("nan")])
+def test_accuracy_is_a_share(store: LabelStore, accuracy: float) -> None:
+    finish(store)
+    with pytest.raises(InputError, match=r"lies in \[0, 1\]"):
+        store.score(3, accuracy)
+
+
+@pytest.mark.parametrize("classes", [[], "bag", ["bag", ""], ["bag", "bag"], [1, 2]])
+def test_bad_classes_make_no_file(path: Path, classes: list[str]) -> None:
+    with pytest.raises(InputError, match="class"):
+        LabelStore(path, classes)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("classes", [["boot", "bag", "coat"], ["bag", "boot"]])
+def test_other_classes_are_refused(path: Path, store: LabelStore, classes: list[str]) -> None:
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="classes bag, boot, coat, not of"):
+        LabelStore(path, classes)
+    assert path.read_bytes() == before
+
+
+def test_another_pool_is_refused(path: Path) -> None:
+    pool = np.arange(24, dtype=np.uint8).reshape(6, 2, 2)
+    LabelStore(path, CLASSES, pool)
+    before = path.read_bytes()
+    for other in (pool[::-1], pool[:5], pool.reshape(6, 4, 1), pool.astype(np.int16)):
+        with pytest.raises(InputError, match="another pool of images"):
+            LabelStore(path, CLASSES, other)
+    assert path.read_bytes() == before
+    LabelStore(path, CLASSES, pool.copy())
+    LabelStore(path, CLASSES)
+
+
+# Damage
+
+
+def sqlite_of_others(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE songs (name TEXT)")
+    db.close()
+
+
+def not_sqlite(path: Path) -> None:
+    path.write_text("image,label\n1,2\n" * 100)
+
+
+def cut_off(path: Path) -> None:
+    LabelStore(path, CLASSES)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+
+
+def overwritten(path: Path) -> None:
+    LabelStore(path, CLASSES)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"x" * (len(whole) - 4096))
+
+
+@pytest.mark.parametrize("damage", [sqlite_of_others, not_sqlite, cut_off, overwritten])
+def test_damaged_or_foreign_file_is_left_alone(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    path = tmp_path / "labels.db"
+    damage(path)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=f"{re.escape(str(path))} is damaged or no label store"):
+        LabelStore(path, CLASSES)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"folder of .*labels\.db cannot be made"):
+        LabelStore(tmp_path / "file" / "labels.db", CLASSES)
+
+
+def test_a_store_that_is_gone_is_not_made_anew(path: Path, store: LabelStore) -> None:
+    path.unlink()
+    with pytest.raises(InputError, match="cannot be used now"):
+        store.label(10, 0)
+    assert not path.exists()
+
+
+# Kills and other processes
+
+CHILD = """
+import sys
+from ialelib.label_store import LabelStore
+store = LabelStore(sys.argv[1], ["bag", "boot", "coat"])
+for index in store.batch.tolist():
+    store.label(index, index % 3)
+    print(index, flush=True)
+"""
+
+
+def test_a_kill_loses_no_confirmed_label(path: Path) -> None:
+    LabelStore(path, CLASSES).propose(range(10_000))
+    command = [sys.executable, "-c", CHILD, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout
+        confirmed = [int(child.stdout.readline()) for _ in range(5)]
+        os.kill(child.pid, signal.SIGKILL)
+        confirmed += [int(line) for line in child.stdout.read().splitlines()]
+        assert child.wait() == -signal.SIGKILL
+    store = LabelStore(path, CLASSES)
+    found = store.labelled.tolist()
+    assert found[: len(confirmed)] == confirmed
+    assert len(found) <= len(confirmed) + 1
+    assert store.labels.tolist() == [index % 3 for index in found]
+    store.label(len(found), 0)
+
+
+def test_a_label_of_another_process_is_never_overwritten_unseen(
+    path: Path, store: LabelStore
+) -> None:
+    other = LabelStore(path, CLASSES)
+    other.label(10, 2)
+    with pytest.raises(InputError, match="another process has written"):
+        store.label(10, 0)
+    assert store.labels.tolist() == [2]
+    store.label(20, 1)
+    assert other.labelled.tolist() == [10, 20]
+
+
+RIVAL = """
+import sys
+from ialelib.errors import InputError
+from ialelib.label_store import LabelStore
+store = LabelStore(sys.argv[1], ["bag", "boot", "coat"])
+mine = int(sys.argv[2])
+for index in store.batch.tolist()[mine::2]:
+    while True:
+        try:
+            store.label(index, mine)
+            break
+        except InputError as error:
+            assert "another process" in str(error), error
+"""
+
+
+def test_two_processes_lose_nothing(path: Path) -> None:
+    LabelStore(path, CLASSES).propose(range(40))
+    commands = [[sys.executable, "-c", RIVAL, str(path), str(mine)] for mine in (0, 1)]
+    rivals = [subprocess.Popen(command) for command in commands]
+    assert [rival.wait(120) for rival in rivals] == [0, 0]
+    store = LabelStore(path, CLASSES)
+    assert sorted(zip(store.labelled, store.labels, strict=True)) == [
+        (index, index % 2) for index in range(40)
+    ]
+
+
+def test_a_locked_file_gives_one_sentence(
+    path: Path, store: LabelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ialelib.labelling.store.PATIENCE", 0.05)
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    try:
+        with pytest.raises(InputError, match=r"database is locked.*no saved label is lost"):
+            store.label(10, 0)
+    finally:
+        holder.close()
+    store.label(10, 0)
+    assert store.labelled.tolist() == [10]

@@ -1,0 +1,202 @@
+"""Typed parameters: what a notebook may say, and what it is told otherwise."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ialelib import data
+from ialelib.params.base import code
+from ialelib.params.notebooks import Overlap, PolicyTraining, ToyGaussians, TransferDatasets
+from ialelib.utils.errors import InputError
+
+TOY: dict[str, Any] = {
+    "runs": None,
+    "figures": "figures/test",
+    "overlap": 0.2,
+    "samples": 800,
+    "initial": 20,
+    "acq": 10,
+    "acquisitions": 2,
+    "n": 50,
+    "episodes": 2,
+    "seeds": [1, 2],
+    "processes": 1,
+    "save_policy": None,
+}
+COMMON = ("runs", "figures", "initial", "acq", "n", "seeds", "processes")
+CYCLES: dict[str, Any] = {name: TOY[name] for name in COMMON} | {
+    "classifier": "mlp",
+    "budget": 40,
+    "recipe": "fast",
+    "strategies": ["random", "policy"],
+}
+TRANSFER = CYCLES | {"datasets": ["mnist-10k"], "policy": "mnist-cnn", "alil": None}
+TRAINING: dict[str, Any] = CYCLES | {
+    "dataset": "mnist-10k",
+    "experts": ["entropy", "coreset"],
+    "episodes": 2,
+    "p": 0.5,
+    "validation": 100,
+    "target": "best",
+    "parts": "full",
+    "ranking": "scratch",
+    "per_round": 1,
+    "seed": 0,
+    "save_policy": None,
+}
+
+
+def test_of_picks_the_plain_variables_of_a_notebook() -> None:
+    namespace = TOY | {"Path": Path, "_": 3, "_i1": "code", "In": [], "Out": {}, "data": data}
+    assert ToyGaussians.of(namespace) == ToyGaussians(**TOY)
+
+
+def test_a_misspelt_variable_gets_the_nearest_name() -> None:
+    with pytest.raises(InputError, match="unknown parameter 'overlpa'; did you mean 'overlap'"):
+        ToyGaussians.of(TOY | {"overlpa": 0.3})
+
+
+def test_a_missing_parameter_is_named() -> None:
+    with pytest.raises(InputError, match="parameter 'overlap' is missing"):
+        ToyGaussians.of({name: value for name, value in TOY.items() if name != "overlap"})
+
+
+@pytest.mark.parametrize("name", ["overlap", "acq"])
+def test_a_number_that_yaml_reads_as_text_is_explained(name: str) -> None:
+    with pytest.raises(InputError, match=rf"'{name}'.*'1e-4'.*write 1\.0e-4"):
+        ToyGaussians.of(TOY | {name: "1e-4"})
+
+
+@pytest.mark.parametrize("value", [True, "10", 10.0, None])
+def test_a_whole_number_is_a_whole_number(value: object) -> None:
+    with pytest.raises(InputError, match="parameter 'acq'"):
+        ToyGaussians.of(TOY | {"acq": value})
+
+
+def test_all_wrong_values_are_named_at_once() -> None:
+    with pytest.raises(InputError, match=r"'acq'.*'seeds\.1'"):
+        ToyGaussians.of(TOY | {"acq": "ten", "seeds": [1, "two"]})
+
+
+def test_a_value_of_neither_kind_is_named_by_its_parameter() -> None:
+    with pytest.raises(InputError, match=r"parameter 'p'.*decay.*'decya'"):
+        PolicyTraining.of(TRAINING | {"p": "decya"})
+
+
+def test_parameters_cannot_be_changed_afterwards() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        ToyGaussians.of(TOY).acq = 3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"overlap": 0.0}, "overlap must lie in"),
+        ({"acq": 60}, "acquisition size 60 exceeds the sub-pool of n = 50"),
+        ({"acquisitions": 100}, "budget 1020 .*needs"),
+        ({"episodes": 0}, "episodes"),
+    ],
+)
+def test_toy_values_that_cannot_run_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ToyGaussians.of(TOY | change)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dataset": "mnits-10k"}, "unknown data set 'mnits-10k'; did you mean 'mnist-10k'"),
+        ({"experts": ["entrpy"]}, "unknown expert 'entrpy'; did you mean 'entropy'"),
+        ({"strategies": ["bagde"]}, "unknown strategy 'bagde'; did you mean 'badge'"),
+        ({"strategies": ["polciy"]}, "unknown strategy 'polciy'; did you mean 'policy'"),
+        ({"classifier": "cnm"}, "unknown classifier 'cnm'; did you mean 'cnn'"),
+        ({"recipe": "fats"}, "unknown recipe 'fats'; did you mean 'fast'"),
+        ({"target": "bset"}, "parameter 'target'.*'best' or 'weighted'"),
+        ({"ranking": "wram"}, "parameter 'ranking'.*'scratch' or 'warm'"),
+        ({"per_round": 0}, "per_round .*at least 1"),
+        ({"p": 1.5}, "p must lie in"),
+        ({"budget": 9000}, "needs .*'mnist-10k' has 8000"),
+        ({"save_policy": "mine.safetensors"}, "parameter 'save_policy': .*not 'mine.safetensors'"),
+        ({"save_policy": "/elsewhere/mine"}, "parameter 'save_policy': .*not '/elsewhere/mine'"),
+    ],
+)
+def test_training_values_that_cannot_run_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        PolicyTraining.of(TRAINING | change)
+
+
+def test_parameters_become_those_of_algorithm_1() -> None:
+    change = {"p": "decay", "seed": 7, "target": "weighted", "ranking": "warm", "per_round": 3}
+    config = PolicyTraining.of(TRAINING | change).dagger_config()
+    assert {name: getattr(config, name) for name in change} == change
+    assert config.episodes == 2
+    assert config.experts == ("entropy", "coreset")
+    assert (config.cycle.budget, config.validation) == (40, 100)
+
+
+def test_a_transfer_needs_its_policy(tmp_path: Path) -> None:
+    values = TRANSFER | {"policy": str(tmp_path / "none.safetensors")}
+    with pytest.raises(InputError, match=r"no policy file at .*none\.safetensors"):
+        TransferDatasets.of(values)
+
+
+def test_alil_needs_its_policy_unless_it_is_left_out(tmp_path: Path) -> None:
+    assert TransferDatasets.of(TRANSFER).alil is None
+    with pytest.raises(InputError, match=r"no policy file at .*none\.safetensors"):
+        TransferDatasets.of(TRANSFER | {"alil": str(tmp_path / "none.safetensors")})
+
+
+def test_a_transfer_may_use_a_policy_that_the_same_batch_trains() -> None:
+    values = TRANSFER | {"policy": "runs/new.safetensors"}
+    found = TransferDatasets.checked(values, made={"runs/new.safetensors": None})
+    assert found.policy == "runs/new.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"datasets": ["mnits-10k"]}, "did you mean 'mnist-10k'"),
+        ({"budget": 9000}, "'mnist-10k' has 8000"),
+        ({"policy": "mnist-cmn"}, "mnist-cmn"),
+        ({"classifier": "toy_mlp"}, "reads embeddings of 128 numbers, the classifier's have 16"),
+        ({"strategies": ["badge"]}, "unknown parameter 'strategies'"),
+    ],
+)
+def test_overlap_values_that_cannot_run_are_refused(change: dict[str, Any], message: str) -> None:
+    values = CYCLES | {"datasets": ["mnist-10k"], "policy": "mnist-cnn"}
+    values.pop("strategies")
+    assert Overlap.of(values).cycle_config().budget == CYCLES["budget"]
+    with pytest.raises(InputError, match=message):
+        Overlap.of(values | change)
+
+
+def test_runs_go_to_a_fresh_temporary_folder_unless_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    one, other = (ToyGaussians.of(TOY).runs_folder("toy") for _ in range(2))
+    assert one != other
+    assert one.parents[1] == other.parents[1] == tmp_path
+
+
+def test_runs_named_by_the_code_start_anew_after_an_edit(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text("1")
+    before = code(tmp_path)
+    assert code(tmp_path) == before
+    (tmp_path / "one.py").write_text("2")
+    edited = code(tmp_path)
+    (tmp_path / "one.py").rename(tmp_path / "two.py")
+    assert len({before, edited, code(tmp_path), code()}) == 4
+    runs = ToyGaussians.of(TOY | {"runs": "runs/{code}"}).runs_folder("toy")
+    assert runs.parts[-3:] == ("runs", code(), "toy")
+
+
+def test_named_runs_lie_in_the_project_wherever_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebooks = tmp_path / "notebooks"
+    notebooks.mkdir()
+    (notebooks / "00_index.ipynb").touch()
+    monkeypatch.chdir(notebooks)
+    assert ToyGaussians.of(TOY | {"runs": "kept"}).runs_folder("toy") == tmp_path / "kept/toy"

@@ -1,0 +1,184 @@
+"""Files of parameters, the command that checks them, and those that are shipped."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from test_base import CYCLES, TOY, TRAINING
+
+from ialelib import data, policy
+from ialelib.params.notebooks import AlilTraining, ToyGaussians
+from ialelib.runner import dependencies
+from ialelib.runner.check import NOTEBOOKS, main, read
+from ialelib.utils.errors import InputError
+
+PROJECT = Path(__file__).parents[2]
+SHIPPED = [str(path.relative_to(PROJECT)) for path in sorted(PROJECT.glob("params/*/*.yaml"))]
+
+
+def write(folder: Path, text: str, name: str = "01_toy_gaussians.yaml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def test_read_gives_the_parameters_of_a_file(tmp_path: Path) -> None:
+    assert read(write(tmp_path, yaml.safe_dump(TOY))) == ToyGaussians(**TOY)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (yaml.safe_dump(TOY | {"acq": "ten"}), "parameter 'acq'"),
+        ("acq: [1, 2", "expected"),
+        ("- acq\n- n\n", "name: value"),
+        ("", "name: value"),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=rf"(?s)01_toy_gaussians\.yaml: .*{message}"):
+        read(write(tmp_path, text))
+
+
+def test_a_file_for_no_notebook_gets_the_nearest_name(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"01_toy_gausians\.yaml: .*mean '01_toy_gaussians'"):
+        read(write(tmp_path, "", "01_toy_gausians.yaml"))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"01_toy_gaussians\.yaml: .*[Nn]o such file"):
+        read(tmp_path / "01_toy_gaussians.yaml")
+
+
+def test_main_passes_good_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, yaml.safe_dump(TOY))
+    assert main([str(tmp_path)]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_main_knows_what_an_earlier_file_trains(tmp_path: Path) -> None:
+    made = "new"
+    write(tmp_path, yaml.safe_dump(TRAINING | {"save_policy": made}), "02_policy_training.yaml")
+    values = CYCLES | {"datasets": ["mnist-10k"], "policy": made, "alil": None}
+    transfer = yaml.safe_dump(values)
+    write(tmp_path, transfer, "03_transfer_datasets.yaml")
+    assert main([str(tmp_path)]) == 0
+
+
+def test_two_files_that_write_the_same_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("01_toy_gaussians.yaml", "01_toy_gaussians-copy.yaml"):
+        write(tmp_path, yaml.safe_dump(TOY | {"save_policy": "mine"}), name)
+    assert main([str(tmp_path)]) == 2
+    assert "would both write mine" in capsys.readouterr().err
+
+
+def test_main_knows_what_a_later_file_trains(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = "new"
+    transfer = CYCLES | {"datasets": ["mnist-10k"], "policy": "mnist-cnn", "alil": made}
+    write(tmp_path, yaml.safe_dump(transfer), "03_transfer_datasets.yaml")
+    assert main([str(tmp_path)]) == 2
+    assert "parameter 'alil': unknown policy 'new'" in capsys.readouterr().err
+    training = {name: TRAINING[name] for name in AlilTraining.model_fields} | {"save_policy": made}
+    training["strategies"] = ["random"]
+    write(tmp_path, yaml.safe_dump(training), "15_alil.yaml")
+    assert main([str(tmp_path)]) == 0
+
+
+def test_main_names_every_bad_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path, yaml.safe_dump(TOY))
+    for name in ("01_toy_gaussians-a.yaml", "01_toy_gaussians-b.yaml"):
+        write(tmp_path, "", name)
+    assert main([str(tmp_path)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[1].strip()[-6:] for line in lines] == ["a.yaml", "b.yaml"]
+
+
+def test_main_knows_which_table_an_earlier_file_makes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = f"{tmp_path}/02_policy_training_curves.csv"
+    training = TRAINING | {"figures": str(tmp_path)}
+    statistics = {
+        "runs": None,
+        "figures": str(tmp_path),
+        "curves": [table],
+        "policy": "mnist-cnn",
+        "reference": "random",
+    }
+    write(tmp_path, yaml.safe_dump(statistics), "12_statistics.yaml")
+    assert main([str(tmp_path)]) == 2
+    assert f"no table {table}; run the notebook that makes it first" in capsys.readouterr().err
+    write(tmp_path, yaml.safe_dump(training), "02_policy_training.yaml")
+    assert main([str(tmp_path)]) == 0
+
+
+def test_main_finds_nothing_in_an_empty_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path)]) == 2
+    assert f"no params files in {tmp_path}" in capsys.readouterr().err
+
+
+def test_main_without_a_folder_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "usage: python -m ialelib.runner.check FOLDER [FIGURE]" in capsys.readouterr().err
+
+
+def test_one_figure_asks_for_its_own_files_and_no_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, yaml.safe_dump(TOY), "01_toy_gaussians.yaml")
+    write(tmp_path, yaml.safe_dump(TRAINING | {"episods": 1}), "02_policy_training.yaml")
+    assert main([str(tmp_path), "fig01"]) == 0
+    assert main([str(tmp_path), "fig03a"]) == 2
+    assert "02_policy_training.yaml: unknown parameter 'episods'" in capsys.readouterr().err
+    assert main([str(tmp_path), "fig3a"]) == 2
+    assert "unknown figure 'fig3a'; did you mean 'fig03a'?" in capsys.readouterr().err
+
+
+def test_the_command_says_what_is_wrong_and_exits_with_2(tmp_path: Path) -> None:
+    write(tmp_path, yaml.safe_dump(TOY | {"overlpa": 1}))
+    command = [sys.executable, "-m", "ialelib.runner.check", str(tmp_path)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert "did you mean 'overlap'" in done.stderr
+
+
+def lacking(values: dict[str, Any], made: set[str]) -> list[str]:
+    """Data sets and policies that a file names and this machine does not have."""
+    names = {values.get("dataset"), values.get("ranking_dataset"), *values.get("datasets", [])}
+    stems = {path.stem for where in (data.folder(), data.SAMPLES) for path in where.glob("*.npz")}
+    shipped = {path.stem for where in policy.SHIPPED for path in where.glob("*.safetensors")}
+    needed = (
+        {values.get("policy"), values.get("alil"), *values.get("policies", [])}
+        - {None}
+        - made
+        - shipped
+    )
+    return [n for n in names - {None} if not {n, n.rpartition("-")[0]} & stems] + sorted(needed)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_file_is_good(name: str) -> None:
+    path = PROJECT / name
+    profile = {
+        other.stem: yaml.safe_load(other.read_text()) for other in path.parent.glob("*.yaml")
+    }
+    made = {thing for stem, values in profile.items() for thing in dependencies.made(stem, values)}
+    absent = lacking(yaml.safe_load(path.read_text()), made)
+    if absent:
+        pytest.skip(f"not on this machine: {', '.join(absent)}")
+    assert isinstance(read(path, dict.fromkeys(made)), NOTEBOOKS[path.stem.split("-")[0]])
+
+
+def test_every_profile_has_a_file_for_every_notebook() -> None:
+    expected = {f"params/{p}/{n}.yaml" for p in ("quick", "cpu", "paper") for n in NOTEBOOKS}
+    assert set(SHIPPED) >= expected

@@ -1,0 +1,108 @@
+"""What every published table says about itself."""
+
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from test_base import TOY
+
+from ialelib.params.notebooks import ToyGaussians
+from ialelib.results import provenance, publish
+from ialelib.utils import cache
+from ialelib.utils import machine as machine_module
+from ialelib.utils.machine import machine
+
+CURVES = pd.DataFrame({"dataset": "toy", "seed": [0, 1], "accuracy": [0.1, 1 / 3]})
+
+
+def settings(**change: object) -> ToyGaussians:
+    return ToyGaussians.of(TOY | change)
+
+
+def test_a_table_is_published_whole_but_for_its_seconds(tmp_path: Path) -> None:
+    mine = settings(figures=str(tmp_path))
+    publish(CURVES.assign(fit_seconds=1.5, seconds=2), mine, "curves")
+    back = cache.read(tmp_path / "curves.csv")
+    pd.testing.assert_frame_equal(back[list(CURVES)], CURVES)
+    added = [name for name in back if name not in CURVES]
+    assert added == ["profile", "params", "commit", "machine", "versions"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "curves.csv"]
+
+
+def test_seconds_that_a_table_is_about_are_kept(tmp_path: Path) -> None:
+    publish(CURVES.assign(seconds=0.1 + 0.2), settings(figures=str(tmp_path)), "t", timings=True)
+    assert list(cache.read(tmp_path / "t.csv")["seconds"]) == [0.1 + 0.2] * 2
+
+
+def test_a_row_keeps_the_commit_that_it_came_from(tmp_path: Path) -> None:
+    publish(CURVES.assign(commit=["one", "two"]), settings(figures=str(tmp_path)), "t")
+    back = cache.read(tmp_path / "t.csv")
+    assert list(back["commit"]) == ["one", "two"]
+    assert list(back["seed"]) == [0, 1]
+
+
+def test_a_table_without_seeds_names_all_that_went_into_it(tmp_path: Path) -> None:
+    publish(CURVES[["accuracy"]], settings(figures=str(tmp_path), seeds=[3, 5]), "t")
+    assert set(cache.read(tmp_path / "t.csv")["seed"]) == {"3; 5"}
+
+
+def test_a_summary_names_all_that_it_sums_up(tmp_path: Path) -> None:
+    curves = CURVES.assign(commit=["one", "two"])
+    summary = pd.DataFrame({"dataset": ["toy"], "gain": [0.5]})
+    publish(summary, settings(figures=str(tmp_path)), "t", of=curves)
+    (row,) = cache.read(tmp_path / "t.csv")[["dataset", "seed", "commit"]].to_dict("records")
+    assert row == {"dataset": "toy", "seed": "0; 1", "commit": "one; two"}
+
+
+def test_digest_follows_what_is_found_and_not_where() -> None:
+    digest = provenance(settings())["params"]
+    assert provenance(settings(seeds=[5]))["params"] != digest
+    assert provenance(settings(overlap=0.25))["params"] != digest
+    assert provenance(settings(runs="runs/x", figures="figures/x", processes=7))["params"] == digest
+
+
+@pytest.mark.parametrize(
+    ("figures", "profile"),
+    [("figures/cpu", "cpu"), ("figures/cpu/kmnist", "cpu"), ("/elsewhere", "own"), ("x/y", "own")],
+)
+def test_profile_is_that_of_the_figures(figures: str, profile: str) -> None:
+    assert provenance(settings(figures=figures))["profile"] == profile
+
+
+def test_versions_are_those_installed() -> None:
+    assert f"torch {version('torch')}" in provenance(settings())["versions"]
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+    done = subprocess.run(
+        ["git", "-C", str(folder), *who, *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_commit_tells_a_changed_checkout_from_a_clean_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = machine_module.commit.__wrapped__  # without its memory
+    monkeypatch.setattr(machine_module, "CHECKOUT", tmp_path)
+    assert commit() == "unknown"
+    code = tmp_path / "ialelib" / "x.py"
+    code.parent.mkdir()
+    code.write_text("1")
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "-m", "x")
+    assert commit() == git(tmp_path, "rev-parse", "--short=10", "HEAD")
+    (tmp_path / "figure.png").write_text("new")
+    assert not commit().endswith("+")
+    code.write_text("2")
+    assert commit().endswith("+")
+
+
+def test_machine_has_a_name_and_its_cores() -> None:
+    name, cores = machine().rsplit(", ", 1)
+    assert name
+    assert int(cores.removesuffix(" cores")) > 0

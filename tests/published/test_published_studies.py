@@ -1,0 +1,206 @@
+"""What notebooks say of their published runs, computed anew from the committed tables."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from ialelib import metrics
+from ialelib import metrics as ranks
+from ialelib.experiments import batch_sizes, own_pool
+from ialelib.utils import cache
+
+FOLDER = Path(__file__).parents[2] / "figures/cpu"
+
+
+def compared(stem: str, reference: str = "random") -> pd.DataFrame:
+    """AUBC, gain and p of each strategy, by its name."""
+    return metrics.paired_tests(cache.read(FOLDER / f"{stem}.csv"), reference).set_index("strategy")
+
+
+def test_entropy_and_the_policy_gain_on_the_toy_and_coreset_does_not() -> None:
+    table = compared("01_toy_gaussians_curves")
+    assert (table["seeds"] == 10).all()
+    assert table.loc["entropy", "gain"] == pytest.approx(0.006, abs=6e-4)
+    assert table.loc["policy", "gain"] == pytest.approx(0.005, abs=5e-4)
+    assert table.loc["coreset", "gain"] == pytest.approx(0, abs=5e-4)
+    for name in ("entropy", "policy"):
+        assert table.loc[name, "p"] == pytest.approx(0.020, abs=5e-4)
+        assert table.loc[name, "p_holm"] == pytest.approx(0.059, abs=5e-4)
+
+
+def test_the_policy_needs_a_choice_among_ten_to_a_hundred_times_its_batch() -> None:
+    curves = cache.read(FOLDER / "09_ablation_sizes_curves.csv")
+    table = batch_sizes.summary(batch_sizes.aubc(curves)).set_index(["strategy", "acq", "n"])
+    policy = table.loc["policy"]
+    assert policy["seeds"].tolist() == [3] + [5] * 11
+    claimed = {
+        **{(1, 100): 0.050, (5, 100): 0.061, (10, 100): 0.051, (20, 100): 0.031, (40, 100): 0.001},
+        **{(40, 1000): 0.030, (100, 2000): 0.011, (10, 10): 0.001, (10, 10000): -0.001},
+        **{(10, 50): 0.039, (10, 200): 0.046, (10, 1000): 0.043},
+    }
+    assert policy["gain"].to_dict() == pytest.approx(claimed, abs=5.1e-4)
+    margins = {(40, 100): 0.023, (10, 10): 0.012, (10, 10000): 0.027}
+    assert policy["margin"].loc[list(margins)].to_dict() == pytest.approx(margins, abs=5.1e-4)
+    single = table.xs((1, 100), level=("acq", "n"))["aubc"]
+    said = {"policy": 0.846, "confidence": 0.836, "mc_dropout": 0.830, "entropy": 0.822}
+    assert single[list(said)].to_dict() == pytest.approx(said, abs=5.1e-4)
+    assert single["random"] == pytest.approx(0.796, abs=5e-4)
+    assert max(single["badge"], single["coreset"]) < single["random"]
+    large = table.xs((100, 2000), level=("acq", "n"))["gain"].drop(["random", "policy"])
+    assert (large < 0).all()
+
+
+def test_leaving_a_family_of_experts_out_costs_nothing_that_ten_seeds_can_show() -> None:
+    random = compared("08_ablation_experts_curves")
+    assert (random["seeds"] == 10).all()
+    full = "mnist-cnn-short"
+    assert random.loc[full, "aubc"] == pytest.approx(0.562, abs=5e-4)
+    assert random.loc[full, "gain"] == pytest.approx(0.018, abs=5e-4)
+    assert random.loc[full, "p_holm"] == pytest.approx(0.016, abs=5e-4)
+    partial = random.filter(regex="no_", axis=0)["gain"].round(3)
+    assert (partial.min(), partial.max()) == (0.012, 0.018)
+    assert (partial.idxmin(), partial.idxmax()) == ("mnist-cnn-no_softmax", "mnist-cnn-no_coreset")
+    against_full = compared("08_ablation_experts_curves", full).filter(regex="no_", axis=0)
+    assert against_full["gain"].abs().max() < 0.006
+    assert (against_full["p_holm"] > 0.9).all()
+
+
+def test_without_gradients_nothing_is_left_of_the_policy_and_predictions_do_not_matter() -> None:
+    curves = cache.read(FOLDER / "state/08_ablation_experts_curves.csv")
+    table = metrics.paired_tests(curves).set_index(["strategy", "dataset"])
+    assert (table["seeds"] == 5).all()
+    gains = table["gain"].round(3)
+    sets = ["mnist", "fmnist", "kmnist-10k"]
+    assert gains["mnist-cnn-no_gradients"][sets].tolist() == [0.001, -0.028, -0.044]
+    assert gains["mnist-cnn-short"][sets].tolist() == [0.043, 0.011, 0.019]
+    apart = (table["gain"]["mnist-cnn-no_predictions"] - table["gain"]["mnist-cnn-short"]).abs()
+    assert (apart.round(3) == 0.001).all()
+    areas = metrics.aubc_table(curves)
+    behind = areas["mnist-cnn-short"] - areas["mnist-cnn-no_gradients"]
+    assert (behind > 0).all()
+    assert behind.groupby("dataset").mean()[sets].round(3).tolist() == [0.042, 0.039, 0.063]
+
+
+def test_the_policy_of_a_cnn_gains_on_an_mlp_as_its_experts_do() -> None:
+    curves = cache.read(FOLDER / "mlp/05_transfer_classifiers_curves.csv")
+    table = metrics.paired_tests(curves).set_index(["dataset", "strategy"])
+    assert set(curves["classifier"]) == {"mlp"}
+    assert (table["seeds"] == 10).all()
+    rounded = table.round(3)
+    for dataset, *claimed in (
+        ("mnist", 0.024, 0.014, 0.027, 0.025),
+        ("fmnist", 0.012, 0.039, 0.018, 0.015),
+        ("kmnist-10k", 0.018, 0.020, 0.016, 0.023),
+    ):
+        names = ("mnist-cnn", "mc_dropout", "badge")
+        gain, *others = (rounded.loc[(dataset, name), "gain"] for name in names)
+        assert [gain, rounded.loc[(dataset, "mnist-cnn"), "p_holm"], *others] == claimed
+    assert (table.xs("coreset", level="strategy")["p_holm"] > 0.05).all()
+
+
+def test_the_policy_of_a_resnet_chooses_for_a_cnn_as_the_cnns_own_does() -> None:
+    curves = cache.read(FOLDER / "05_transfer_classifiers_curves.csv")
+    table = metrics.paired_tests(curves).set_index(["dataset", "strategy"]).round(3)
+    assert set(curves["classifier"]) == {"cnn"}
+    assert (table["seeds"] == 10).all()
+    for dataset, *claimed in (
+        ("mnist", 0.033, 0.010, 0.045),
+        ("fmnist", 0.017, 0.039, 0.016),
+        ("kmnist-10k", 0.015, 0.041, 0.018),
+    ):
+        other, own = (dataset, "mnist-resnet18"), (dataset, "mnist-cnn")
+        found = [table.loc[other, "gain"], table.loc[other, "p_holm"], table.loc[own, "gain"]]
+        assert found == claimed
+        here = table.xs(dataset)["aubc"].to_dict()
+        assert max(here, key=lambda name: here[name]) in ("mc_dropout", "badge")
+    against_own = metrics.paired_tests(curves, "mnist-cnn").query("strategy == 'mnist-resnet18'")
+    assert against_own["p_holm"].min() > 0.3
+
+
+def test_on_fashion_mnist_the_policy_gains_among_its_experts_and_alil_loses() -> None:
+    table = compared("03_transfer_datasets_curves").round(3)
+    assert (table["seeds"] == 10).all()
+    claimed = {"policy": 0.018, "mc_dropout": 0.024, "ensemble": 0.024, "confidence": 0.021}
+    claimed |= {"badge": 0.020, "entropy": 0.012, "coreset": -0.004, "alil": -0.033}
+    assert table["gain"][list(claimed)].to_dict() == claimed
+    corrected = {"policy": 0.029, "alil": 0.016}
+    assert table["p_holm"][list(corrected)].to_dict() == pytest.approx(corrected, abs=6e-4)
+    assert table["p_holm"][["entropy", "coreset"]].min() > 0.1
+    to_policy = compared("03_transfer_datasets_curves", "policy")["p_holm"]
+    assert to_policy[["mc_dropout", "ensemble", "confidence", "badge"]].min() > 0.5
+    curves = cache.read(FOLDER / "03_transfer_datasets_curves.csv")
+    means = curves.groupby(["strategy", "labels"])["accuracy"].mean()
+    ahead = means["policy"] > means["random"]
+    assert ahead.index[ahead].tolist() == list(range(60, 301, 10))
+
+
+def test_on_kuzushiji_mnist_the_policy_leads_with_badge_and_alil_loses() -> None:
+    table = compared("kmnist/03_transfer_datasets_curves").round(3)
+    assert (table["seeds"] == 10).all()
+    claimed = {"policy": 0.024, "badge": 0.026, "mc_dropout": 0.023, "confidence": 0.015}
+    claimed |= {"entropy": 0.007, "coreset": -0.020, "alil": -0.026}
+    assert table["gain"][list(claimed)].to_dict() == claimed
+    corrected = {"policy": 0.016, "coreset": 0.029, "alil": 0.020}
+    assert table["p_holm"][list(corrected)].to_dict() == pytest.approx(corrected, abs=6e-4)
+    to_policy = compared("kmnist/03_transfer_datasets_curves", "policy")["p_holm"]
+    assert to_policy[["badge", "mc_dropout"]].min() > 0.9
+    assert to_policy["entropy"] == pytest.approx(0.016, abs=5e-4)
+    assert to_policy["confidence"] == pytest.approx(0.055, abs=5e-4)
+
+
+def test_over_six_sets_of_runs_five_strategies_are_not_told_apart() -> None:
+    settings = yaml.safe_load((FOLDER / "../../params/cpu/12_statistics.yaml").read_text())
+    tables = [cache.read(FOLDER / "../.." / name) for name in settings["curves"]]
+    runs = ranks.shared(ranks.collected(tables, settings["policy"]))
+    mean = ranks.mean_ranks(runs)
+    five = ["mc_dropout", "ensemble", "badge", "policy", "confidence"]
+    assert list(mean.index[:6]) == [*five, "entropy"]
+    assert mean.iloc[[0, 4]].tolist() == pytest.approx([2.97, 3.75], abs=5e-3)
+    apart = ranks.critical_difference(len(mean), len(runs.groupby(["dataset", "seed"])))
+    groups = [(five[0], five[-1]), ("confidence", "entropy"), ("random", "coreset")]
+    assert ranks.groups(mean, apart) == groups
+    matrix = ranks.penalty_matrix(runs)
+    beating = {"policy": 2.7, "mc_dropout": 3.05, "badge": 3.05, "ensemble": 2.85}
+    assert matrix.loc[list(beating), "random"].to_dict() == pytest.approx(beating)
+    losses = {
+        "mc_dropout": 0.6,
+        "confidence": 0.45,
+        "ensemble": 0.4,
+        "coreset": 0.2,
+        "entropy": 0.2,
+    }
+    beaten = matrix["policy"].drop("mean")
+    assert beaten[beaten > 0].to_dict() == pytest.approx(losses)
+    assert not matrix.loc["policy", ["mc_dropout", "ensemble", "badge", "confidence"]].any()
+    lost = matrix.T["mean"]
+    assert lost[["entropy", "coreset"]].min() > 2 * lost["policy"]
+
+
+def test_a_policy_helps_a_well_trained_classifier_and_misleads_a_badly_trained_one() -> None:
+    table = metrics.paired_tests(cache.read(FOLDER / "10_own_pool_curves.csv"))
+    assert (table["seeds"] == 20).all()
+    for steps, policy, random in ((200, 0.696, 0.677), (50, 0.609, 0.644)):
+        rows = table[table["dataset"] == f"fmnist-10k, {steps} steps"]
+        aubc = dict(zip(rows["strategy"], rows["aubc"].round(3), strict=True))
+        assert aubc == {"mnist-cnn": policy, "random": random}
+        assert rows["p"].dropna().max() < 0.001
+
+
+def test_a_policy_gains_at_every_width_that_is_not_refused() -> None:
+    widths = own_pool.summary(own_pool.gains(cache.read(FOLDER / "10_own_pool_widths.csv")))
+    assert (widths["seeds"] == 20).all()
+    assert (widths["gain"] > widths["margin"]).all()
+    pooled = widths[widths["strategy"] == "pool"]
+    assert pooled["width"].tolist() == [64, 128, 256, 512]
+    assert pooled["gain"].round(3).tolist() == [0.023, 0.028, 0.026, 0.021]
+    assert pooled["margin"].between(0.010, 0.013).all()
+
+
+def test_the_class_free_policy_gains_from_its_own_width_on() -> None:
+    curves = cache.read(FOLDER / "class_free/10_own_pool_widths.csv")
+    pooled = own_pool.summary(own_pool.gains(curves)).query("strategy == 'pool'")
+    sure = pooled[pooled["gain"] > pooled["margin"]]
+    assert (pooled["seeds"] == 10).all()
+    assert sure["width"].tolist() == [128, 256, 512]

@@ -1,0 +1,166 @@
+"""The gallery: what its pages say, and that they load nothing from anywhere."""
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from ialelib.runner import gallery
+from ialelib.runner import gallery as pages
+from ialelib.utils.errors import InputError
+
+PROJECT = Path(__file__).parents[2]
+OPENING = """# Does it work? (Figure 9)
+
+**Question.** Is $n < 3$ & good? (Sec. 1.)
+
+![The answer](../figures/cpu/09_x_curves.png)
+"""
+PIXEL = (
+    b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x00\x00\x00\x00:~\x9bU"
+    b"\x00\x00\x00\nIDATx\x9cc`\x00\x00\x00\x02\x00\x01H\xaf\xa4q\x00\x00\x00\x00IEND\xaeB`\x82"
+)
+LOADS = {"src", "data", "srcset", "poster", "background"}
+
+
+class Resources(HTMLParser):
+    """Addresses that a page loads by itself, not those that a reader may follow."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.links: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        for name, value in attributes:
+            if name in LOADS or (name == "href" and tag not in ("a", "area")):
+                self.found.append(value or "")
+            elif name == "href":
+                self.links.append(value or "")
+            elif name == "style":
+                self.found += re.findall(r"url\(([^)]*)\)", value or "")
+
+
+def loaded(page: str) -> list[str]:
+    """What a page needs besides itself."""
+    styles = "".join(re.findall(r"<style.*?</style>", page, re.DOTALL))
+    imported = re.findall(r"@import[^;]*|url\([^)]*\)", styles)
+    return [url for url in Resources(page).found + imported if not url.startswith("data:image/")]
+
+
+def executed(metadata: dict[str, Any], *cells: Any) -> nbformat.NotebookNode:
+    papermill = {"duration": 125.0, "exception": None, "parameters": {"figures": "figures/x"}}
+    return new_notebook(
+        cells=[new_markdown_cell(OPENING), *cells],
+        metadata={"papermill": papermill | metadata, "usage": {"machine": "A", "peak_mb": 70}},
+    )
+
+
+def drawing() -> Any:
+    data = {"image/png": base64.b64encode(b"drawn in the notebook").decode()}
+    return new_code_cell("draw()", outputs=[new_output("display_data", data)])
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project, in which the tests work."""
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "00_index.ipynb").touch()
+    (tmp_path / "runs" / "x" / "logs").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_index_shows_title_question_cost_and_picture(folder: Path) -> None:
+    nbformat.write(executed({}), folder / "runs/x/09_x-kmnist.ipynb")
+    (folder / "figures" / "x").mkdir(parents=True)
+    (folder / "figures/x/09_x_curves.png").write_bytes(PIXEL)
+    page = gallery.write("x").read_text()
+    assert '<a href="09_x-kmnist.html">Does it work? (Figure 9) [kmnist]</a>' in page
+    assert re.search(r"Is <math.*</math> &amp; good\? \(Sec\. 1\.\)", page)
+    assert "09_x-kmnist: 2 min, A, at most 70 MB" in page
+    assert f"data:image/png;base64,{base64.b64encode(PIXEL).decode()}" in page
+    assert loaded(page) == []
+
+
+def test_without_the_named_picture_the_first_one_drawn_is_shown(folder: Path) -> None:
+    nbformat.write(executed({}, drawing()), folder / "runs/x/09_x.ipynb")
+    page = gallery.write("x").read_text()
+    assert base64.b64encode(b"drawn in the notebook").decode() in page
+
+
+def test_a_failed_run_is_shown_with_its_error(folder: Path) -> None:
+    error = new_output("error", ename="InputError", evalue="no", traceback=["no such thing"])
+    failed = executed({"exception": True}, new_code_cell("f()", outputs=[error]))
+    nbformat.write(failed, folder / "runs/x/logs/09_x.ipynb")
+    nbformat.write(executed({}), folder / "runs/x/logs/10_at_work.ipynb")
+    page = gallery.write("x").read_text()
+    assert '<span class="failed">failed</span> after 2 min' in page
+    assert "10_at_work" not in page
+    assert "no such thing" in (folder / "runs/x/gallery/09_x.html").read_text()
+
+
+def test_a_run_that_succeeded_at_last_is_not_called_failed(folder: Path) -> None:
+    nbformat.write(executed({"exception": True}), folder / "runs/x/logs/09_x.ipynb")
+    nbformat.write(executed({}), folder / "runs/x/09_x.ipynb")
+    assert "failed</span>" not in gallery.write("x").read_text()
+
+
+def test_a_run_that_is_just_written_or_was_killed_is_left_out(folder: Path) -> None:
+    nbformat.write(executed({}), folder / "runs/x/08_x.ipynb")
+    (folder / "runs/x/logs/09_x.ipynb").write_text('{"cells": [')
+    page = gallery.write("x").read_text()
+    assert "08_x" in page
+    assert "09_x" not in page
+
+
+def test_nothing_executed_is_said_with_the_command(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(InputError, match="make figures PROFILE=x"):
+        gallery.write("x")
+    assert gallery.main(["x"]) == 2
+    assert capsys.readouterr().err.startswith("error: no executed notebooks in ")
+
+
+@pytest.mark.parametrize(
+    ("link", "leads_to"),
+    [
+        ("[a](09_x.ipynb)", "09_x.html"),
+        ("[a](00_index.ipynb)", "index.html"),
+        ("[a](10_y.ipynb)", "../../../notebooks/10_y.ipynb"),
+        ("[a](../policies/a.md)", "../../../notebooks/../policies/a.md"),
+        ("[a](https://example.org)", "https://example.org"),
+    ],
+)
+def test_links_lead_to_pages_of_the_gallery(link: str, leads_to: str) -> None:
+    assert Resources(pages.markdown(link, ["09_x"])).links == [leads_to]
+
+
+def test_a_picture_that_is_not_there_yet_is_named(folder: Path) -> None:
+    page = pages.markdown("![The answer](../figures/cpu/09_x_curves.png)")
+    assert "The answer (no picture figures/cpu/09_x_curves.png yet)" in page
+    assert loaded(page) == []
+
+
+def test_equations_are_mathml_and_odd_ones_stay_readable() -> None:
+    page = pages.markdown("$a_b$\n\n$$\\sum_n t_n$$\n\n$\\left($")
+    assert len(re.findall("<math", page)) == 2
+    assert 'display="block"' in page
+    assert r"<code>\left(</code>" in page
+
+
+@pytest.mark.parametrize("path", sorted(PROJECT.glob("notebooks/*.ipynb")), ids=lambda p: p.stem)
+def test_pages_of_the_real_notebooks_load_nothing(path: Path) -> None:
+    node = nbformat.read(path, as_version=4)
+    page = pages.page("title", pages.notebook_body(node, []))
+    assert loaded(page) == []
+    text = re.sub(r"<pre.*?</pre>|data:image[^\"]*", "", page, flags=re.DOTALL)
+    assert "$" not in text
+    assert text.count("<script") == 0
