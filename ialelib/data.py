@@ -144,6 +144,9 @@ class DataSet:
 
     Inputs are uint8 images, N x H x W or N x H x W x 3, or float32 points, N x 2; labels are
     int64 from 0.
+
+    Raises:
+        InputError: arrays of another kind or shape, or that do not fit together.
     """
 
     name: str
@@ -151,6 +154,26 @@ class DataSet:
     train_labels: np.ndarray
     test_inputs: np.ndarray
     test_labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        for part in ("train", "test"):
+            inputs, labels = getattr(self, f"{part}_inputs"), getattr(self, f"{part}_labels")
+            images = inputs.dtype == np.uint8 and inputs.shape[3:] in ((), (3,)) and inputs.ndim > 2
+            if not images and (inputs.dtype != np.float32 or inputs.ndim != 2):
+                raise InputError(
+                    f"{part} images must be uint8, N x H x W or N x H x W x 3 (or points float32, "
+                    f"N x D), not {inputs.dtype} of shape {inputs.shape}"
+                )
+            if not np.issubdtype(labels.dtype, np.integer) or labels.shape != inputs.shape[:1]:
+                raise InputError(
+                    f"{part} labels must be {len(inputs)} whole numbers, not {labels.dtype} of "
+                    f"shape {labels.shape}"
+                )
+            if len(labels) == 0 or labels.min() < 0:
+                raise InputError(f"{part} labels must start from 0 and not be empty")
+            object.__setattr__(self, f"{part}_labels", labels.astype(np.int64, copy=False))
+        if self.train_inputs.shape[1:] != self.test_inputs.shape[1:]:
+            raise InputError("train and test images differ in shape")
 
     @property
     def classes(self) -> int:
@@ -237,32 +260,10 @@ def read(path: Path) -> DataSet:
             f"{path} is not a readable array file ({error}); delete it and load again, "
             "or put a good copy in its place"
         ) from error
-    _check(path, *arrays)
-    train_labels, test_labels = arrays[1].astype(np.int64), arrays[3].astype(np.int64)
-    return DataSet(path.stem, arrays[0], train_labels, arrays[2], test_labels)
-
-
-def _check(path: Path, *arrays: np.ndarray) -> None:
-    train_images, train_labels, test_images, test_labels = arrays
-    for part, images, labels in (
-        ("train", train_images, train_labels),
-        ("test", test_images, test_labels),
-    ):
-        colours = images.shape[3:]
-        if images.dtype != np.uint8 or images.ndim < 3 or colours not in ((), (3,)):
-            raise InputError(
-                f"{path}: {part}_images must be uint8, N x H x W or N x H x W x 3, "
-                f"not {images.dtype} of shape {images.shape}"
-            )
-        if not np.issubdtype(labels.dtype, np.integer) or labels.shape != images.shape[:1]:
-            raise InputError(
-                f"{path}: {part}_labels must be {len(images)} whole numbers, "
-                f"not {labels.dtype} of shape {labels.shape}"
-            )
-        if len(labels) == 0 or labels.min() < 0:
-            raise InputError(f"{path}: {part}_labels must start from 0 and not be empty")
-    if train_images.shape[1:] != test_images.shape[1:]:
-        raise InputError(f"{path}: train and test images differ in shape")
+    try:
+        return DataSet(path.stem, *arrays)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def toy_gaussians(
@@ -285,6 +286,27 @@ def toy_gaussians(
     points[:, 0] += np.where(labels == 1, half, -half)
     points = points.astype(np.float32)
     return DataSet("toy", points[:train], labels[:train], points[train:], labels[train:])
+
+
+def check_indices(name: str, values: Any, size: int | None = None) -> np.ndarray:
+    """Different indices from 0, below `size`, in one dimension: as int64, in their order.
+
+    Raises:
+        InputError: anything else; the message calls them `name`.
+    """
+    array = np.asarray(values)
+    if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
+        raise InputError(
+            f"{name} must be whole numbers in one dimension, not {array.dtype} of shape "
+            f"{array.shape}"
+        )
+    outside = array[(array < 0) | (array >= (np.inf if size is None else size))]
+    if len(outside):
+        end = "or more" if size is None else f"to {size - 1}"
+        raise InputError(f"{name} holds {outside[:5].tolist()}; indices are 0 {end}")
+    if len(np.unique(array)) < len(array):
+        raise InputError(f"{name} holds an index twice")
+    return array.astype(np.int64)
 
 
 class Pool:
@@ -315,15 +337,7 @@ class Pool:
         Raises:
             InputError: an index twice, outside the pool, or labelled before; nothing is changed.
         """
-        indices = np.asarray(indices)
-        if indices.size and not np.issubdtype(indices.dtype, np.integer):
-            raise InputError(f"a batch holds indices, not {indices.dtype} values")
-        indices = indices.astype(np.int64)
-        outside = (indices < 0) | (indices >= len(self._open))
-        if outside.any():
-            raise InputError(f"no such samples in the pool: {indices[outside][:5].tolist()}")
-        if len(np.unique(indices)) < len(indices):
-            raise InputError("a batch holds the same sample twice")
+        indices = check_indices("a batch", indices, len(self._open))
         taken = indices[~self._open[indices]]
         if len(taken):
             raise InputError(f"already labelled or not in the pool: {taken[:5].tolist()}")

@@ -5,7 +5,7 @@ from itertools import permutations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import friedmanchisquare, studentized_range, ttest_rel, wilcoxon
+from scipy.stats import friedmanchisquare, studentized_range, t, ttest_rel, wilcoxon
 from statsmodels.stats.multitest import multipletests
 
 from ialelib.utils.errors import InputError
@@ -20,6 +20,36 @@ def aubc(labels: np.ndarray, accuracy: np.ndarray) -> float:
     if len(labels) < 2:
         raise InputError("a learning curve needs at least two points for its AUBC")
     return float(np.trapezoid(accuracy, labels) / (labels[-1] - labels[0]))
+
+
+def mean_interval(values: pd.Series) -> float:
+    """Half the 95% interval of the mean (Student's t); NaN for a single value."""
+    few = len(values) < 2
+    return float("nan") if few else float(t.ppf(0.975, len(values) - 1) * values.sem())
+
+
+def check_curves(curves: pd.DataFrame, rise: float = 0.05, differ: bool = False) -> str:
+    """How many curves these are, in words, once they have passed as a fair comparison.
+
+    At the first size all strategies of a seed must have the same accuracy (they share split,
+    labels and weights), from the first size to the last the mean accuracy must rise by more than
+    `rise`, and no sample may be bought twice. `differ`: strategies must choose different batches.
+
+    Raises:
+        AssertionError: which of these does not hold.
+    """
+    unit = ["dataset", "seed"]
+    starts = curves[curves["labels"] == curves["labels"].min()].groupby(unit)
+    assert starts["accuracy"].nunique().eq(1).all(), "not paired: first classifiers differ"
+    ends = curves.groupby("labels")["accuracy"].mean()
+    assert ends.iloc[-1] > ends.iloc[0] + rise, f"accuracy rises by no more than {rise}"
+    if differ:
+        assert starts["chosen"].nunique().gt(1).all(), "all strategies chose the same batch"
+    columns = [name for name in ("strategy", "acq", "n", "width") if name in curves]
+    bought = curves.groupby([*unit, *columns])["chosen"].agg(" ".join).str.split()
+    assert bought.map(lambda batch: len(set(batch)) == len(batch)).all(), "a sample twice"
+    strategies, seeds = curves["strategy"].nunique(), curves["seed"].nunique()
+    return f"{strategies} strategies, {seeds} seeds, {len(curves)} rows"
 
 
 def aubc_table(curves: pd.DataFrame) -> pd.DataFrame:

@@ -170,7 +170,7 @@ class Demo:
         count = min(n, len(pool.unlabelled))
         sub_pool = pool.sample(count, stream(self.seed, "sub-pool", self.steps))
         query = self._cycles[side].query(self._models[side], sub_pool)
-        acquire = cycles.strategy(strategy, self._policies)
+        acquire = cycles.acquisition_function(strategy, self._policies)
         batch = acquire(query, acq, self._rng(strategy))
         shares = self._shares(query, batch) if strategy == "policy" else {}
         return sub_pool[batch], shares

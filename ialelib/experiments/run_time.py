@@ -28,7 +28,7 @@ def cycles(
     folder: Path,
     policies: Mapping[str, Policy],
 ) -> pd.DataFrame:
-    """`paired.run` one cycle after the other, so that none slows down another."""
+    """`paired.compare` one cycle after the other, so that none slows down another."""
     # The first classifier of a process pays for what torch sets up once.
     fit_many([Cycle(data, config, seed=0).job()])
     return paired.compare(data, config, names, seeds, folder, policies, processes=1)
@@ -66,9 +66,7 @@ def episodes(
     for config in methods.values():
         config.check(data)
     tasks = {
-        folder / _unit_file(data, name, config, number): partial(
-            _episode, data, name, config, number
-        )
+        _file(data, name, config, number, folder): partial(_episode, data, name, config, number)
         for number in numbers
         for name, config in methods.items()
     }
@@ -108,9 +106,7 @@ def _episode(data: DataSet, name: str, config: DaggerConfig, number: int) -> pd.
     return pd.DataFrame([row | {"scratch": scratch, "tuned": tuned, "seconds": rollout.seconds}])
 
 
-def _unit_file(data: DataSet, name: str, config: DaggerConfig, number: int) -> str:
-    about = config.as_dict()
-    about["recipe"] = asdict(recipe(config.cycle.recipe))
-    about["warm"] = asdict(recipe("warm"))
-    about["data"] = data.fingerprint
-    return cache.file_name(f"{data.name}-{name}-{number:03d}", about)
+def _file(data: DataSet, name: str, config: DaggerConfig, number: int, folder: Path) -> Path:
+    about = config.as_dict() | {"data": data.fingerprint}
+    about |= {"recipe": asdict(recipe(config.cycle.recipe)), "warm": asdict(recipe("warm"))}
+    return cache.table_file(folder, f"{data.name}-{name}-{number:03d}", about)
