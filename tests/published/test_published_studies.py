@@ -16,7 +16,9 @@ FOLDER = Path(__file__).parents[2] / "figures/cpu"
 
 def compared(stem: str, reference: str = "random") -> pd.DataFrame:
     """AUBC, gain and p of each strategy, by its name."""
-    return metrics.paired_tests(cache.read_table(FOLDER / f"{stem}.csv"), reference).set_index("strategy")
+    return metrics.paired_tests(cache.read_table(FOLDER / f"{stem}.csv"), reference).set_index(
+        "strategy"
+    )
 
 
 def test_entropy_and_the_policy_gain_on_the_toy_and_coreset_does_not() -> None:
