@@ -16,6 +16,7 @@ from ialelib.recipes import Recipe, TrainJob, autocast, batches, number_type
 from ialelib.utils.adam import Adam
 from ialelib.utils.cpu import keep_memory, one_thread
 from ialelib.utils.machine import device
+from ialelib.utils.seeds import derive
 from ialelib.utils.workers import end_with_parent
 
 KEPT = 10_000_000  # a CNN has 4,608 features for an image of 28x28 pixels
@@ -33,7 +34,9 @@ def fit(job: TrainJob) -> Classifier:
     model = job.fresh().to(memory_format=torch.channels_last)
     with one_thread():
         if not kernels.train(model, job):
-            _fit_torch(model, job)
+            with torch.random.fork_rng(devices=[]):  # own classifiers may have `nn.Dropout`
+                torch.manual_seed(derive(job.seed, "own dropout"))
+                _fit_torch(model, job)
     return model.eval()
 
 
