@@ -191,7 +191,7 @@ def test_a_policy_helps_a_well_trained_classifier_and_misleads_a_badly_trained_o
 
 
 def test_a_policy_gains_at_every_width_that_is_not_refused() -> None:
-    widths = own_pool.summary(own_pool.gains(cache.read_table(FOLDER / "10_own_pool_widths.csv")))
+    widths = own_pool.summary(own_pool.gains(cache.read_table(FOLDER / "16_embedding_widths_curves.csv")))
     assert (widths["seeds"] == 20).all()
     assert (widths["gain"] > widths["margin"]).all()
     pooled = widths[widths["strategy"] == "pool"]
@@ -201,7 +201,7 @@ def test_a_policy_gains_at_every_width_that_is_not_refused() -> None:
 
 
 def test_the_class_free_policy_gains_from_its_own_width_on() -> None:
-    curves = cache.read_table(FOLDER / "class_free/10_own_pool_widths.csv")
+    curves = cache.read_table(FOLDER / "class_free/16_embedding_widths_curves.csv")
     pooled = own_pool.summary(own_pool.gains(curves)).query("strategy == 'pool'")
     sure = pooled[pooled["gain"] > pooled["margin"]]
     assert (pooled["seeds"] == 10).all()
