@@ -77,14 +77,14 @@ def of_test(whole: Halves, rng: np.random.Generator) -> Halves:
 
 
 def of_both(whole: Halves, rng: np.random.Generator) -> Halves:
-    """20,000 training and 5,000 test images, or all there are, with each class's share kept."""
+    """20,000 training and 5,000 test images, or all of smaller halves, stratified by class."""
     train = stratified(whole[1], 20_000, rng)
     test = stratified(whole[3], 5_000, rng)
     return whole[0][train], whole[1][train], whole[2][test], whole[3][test]
 
 
 def stratified(labels: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """`size` random indices with each class's share, to less than one; all if there are fewer."""
+    """`size` random indices, stratified by class to within one sample; all if there are fewer."""
     order = rng.permutation(len(labels))
     by_class = order[np.argsort(labels[order], kind="stable")]
     size = min(size, len(labels))
@@ -104,7 +104,7 @@ def download(name: str, folder: Path) -> Halves:
     in `folder/raw`.
 
     Raises:
-        InputError: the files are neither there nor to be had.
+        InputError: the files are not there and cannot be downloaded.
     """
     raw = folder / "raw"
     try:
@@ -115,7 +115,7 @@ def download(name: str, folder: Path) -> Halves:
             f"data set {name!r} is not in {folder} and could not be downloaded ({error}). "
             f"Either connect to the network and try again, or put {name}.npz (see the README, "
             f"'Data') into that folder; IALE_DATA names another folder. "
-            f"What a download that was cut off left in {raw} can be deleted"
+            f"Files left by an interrupted download in {raw} can be deleted"
         ) from error
     return tuple(
         np.ascontiguousarray(array, dtype=kind)
@@ -126,7 +126,7 @@ def download(name: str, folder: Path) -> Halves:
 
 SAMPLES = Path(__file__).parent / "samples"
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
-# What numpy.load and zipfile raise for files that are no archive, cut off, or changed on disk.
+# What numpy.load and zipfile raise for files that are not archives, truncated or corrupted.
 UNREADABLE = (
     OSError,
     EOFError,
@@ -205,7 +205,7 @@ def folder() -> Path:
 
 
 def available() -> list[str]:
-    """Names that `load` accepts: torchvision's, their samples, and files dropped in."""
+    """Names that `load` accepts: torchvision's, their samples, and files put there."""
     dropped = {path.stem for where in (folder(), SAMPLES) for path in where.glob("[!.]*.npz")}
     subsets = {f"{name}-{size}" for name in TORCHVISION for size in SUBSETS}
     return sorted(dropped | set(TORCHVISION) | subsets)
@@ -216,7 +216,7 @@ def load_data(name: str) -> DataSet:
 
     Looks for `NAME.npz` in `folder()`, then among the shipped samples; else downloads the
     original files through torchvision and keeps them as `NAME.npz`. `SET-10k` and `SET-25k`,
-    where there is no such file, are drawn from that set, always the same (`sources.SUBSETS`).
+    where there is no such file, are drawn from that set, always the same (`SUBSETS`).
 
     Raises:
         InputError: unknown name, unreadable or malformed file, or not cached and no network.
@@ -361,10 +361,10 @@ class Pool:
 
 
 def balanced(labels: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """`size` random indices with the classes as even as can be (Sec. 4.2: 20, two of each).
+    """`size` random indices as balanced over the classes as possible (Sec. 4.2: 20, two of each).
 
     Raises:
-        InputError: more asked for than there are.
+        InputError: more than there are samples.
     """
     if size > len(labels):
         raise InputError(f"{size} initial labels asked for, but the set has {len(labels)} samples")
