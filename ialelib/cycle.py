@@ -212,8 +212,8 @@ def check(
     """Check that these strategies can run with this configuration on that data set.
 
     Raises:
-        InputError: unknown strategy, or two of one name; a configuration that does not fit the data;
-            a policy for another class count or embedding width; mc_dropout with a classifier
+        InputError: unknown strategy, or two of one name; a configuration that does not fit the
+            data; a policy for another class count or embedding width; mc_dropout with a classifier
             that has no dropout; an own classifier that does not give a logit for each class.
     """
     config.check(data)

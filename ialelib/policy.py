@@ -62,8 +62,8 @@ class Policy(nn.Module):
         if embedding != self.embedding:
             raise InputError(
                 f"this policy reads embeddings of {self.embedding} dimensions, the classifier's "
-                f"have {embedding}; use a classifier with {self.embedding} units before the softmax "
-                "layer, or train a policy on one like yours"
+                f"have {embedding}; use a classifier with {self.embedding} units before the "
+                "softmax layer, or train a policy on one like yours"
             )
         if classes != self.classes and not self.parts.any_class_count:
             raise InputError(
