@@ -44,7 +44,8 @@ def next_batch(
 
     Args:
         classifier: a torch module that gives N x C logits, trained on the labelled images; the
-            embedding is found by `embeddings.extract`. Or a function that returns (logits, embedding).
+            embedding is found by `embeddings.extract`. Or a function that returns both, (logits,
+            embedding).
         images: the whole pool: an array, also a memory-mapped one, a tensor, or a `Dataset` of
             images or (image, label). Only the candidates and the labelled images are read.
         labelled: indices of the labelled images.
