@@ -26,11 +26,11 @@ EXACT = ("accuracy", "score", "seconds", "fit_seconds", "query_seconds")
 
 
 def run(tasks: Tasks, processes: int, label: str) -> pd.DataFrame:
-    """The tables of all tasks one below the other, each task in one process.
+    """The tables of all tasks, concatenated; each task runs in one process.
 
-    A finished table is the CSV file that names its task, and is read back instead of made again;
-    the name must therefore say all that the table depends on. A column `commit` says which code
-    made it, as that may have changed between two runs.
+    A finished table is the CSV file that names its task, and is read back instead of computed
+    again; the name must therefore say all that the table depends on. A column `commit` says which
+    code computed it, as that may have changed between two runs.
     """
     return run_groups([(tasks, {})], processes, label)
 
