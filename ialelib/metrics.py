@@ -32,22 +32,25 @@ def check_curves(curves: pd.DataFrame, rise: float = 0.05, differ: bool = False)
     """How many curves these are, in words, once they have passed as a fair comparison.
 
     At the first size all strategies of a seed must have the same accuracy (they share split,
-    labels and weights), from the first size to the last the mean accuracy must rise by more than
-    `rise`, and no sample may be bought twice. `differ`: strategies must choose different batches.
+    labels and weights; with embeddings of several widths, of a seed and width), from the first
+    size to the last the mean accuracy must rise by more than `rise`, and every label of a curve
+    must be of another sample. `differ`: strategies must choose different batches.
 
     Raises:
         AssertionError: which of these does not hold.
     """
-    unit = ["dataset", "seed"]
+    unit = [name for name in ("dataset", "seed", "width") if name in curves]
     starts = curves[curves["labels"] == curves["labels"].min()].groupby(unit)
     assert starts["accuracy"].nunique().eq(1).all(), "not paired: first classifiers differ"
     ends = curves.groupby("labels")["accuracy"].mean()
     assert ends.iloc[-1] > ends.iloc[0] + rise, f"accuracy rises by no more than {rise}"
     if differ:
         assert starts["chosen"].nunique().gt(1).all(), "all strategies chose the same batch"
-    columns = [name for name in ("strategy", "acq", "n", "width") if name in curves]
-    bought = curves.groupby([*unit, *columns])["chosen"].agg(" ".join).str.split()
-    assert bought.map(lambda batch: len(set(batch)) == len(batch)).all(), "a sample twice"
+    columns = [name for name in ("strategy", "acq", "n") if name in curves]
+    cycles = curves.groupby([*unit, *columns])
+    chosen = cycles["chosen"].agg(" ".join).str.split()
+    assert chosen.map(lambda batch: len(set(batch)) == len(batch)).all(), "a sample twice"
+    assert chosen.map(len).eq(cycles["labels"].agg(np.ptp)).all(), "labels without a sample"
     strategies, seeds = curves["strategy"].nunique(), curves["seed"].nunique()
     return f"{strategies} strategies, {seeds} seeds, {len(curves)} rows"
 

@@ -197,3 +197,9 @@ def test_curves_that_are_no_fair_comparison_fail_the_check(toy: DataSet) -> None
     again = curves.assign(chosen=curves["chosen"].replace("", curves["chosen"].iloc[0]))
     with pytest.raises(AssertionError, match="a sample twice"):
         iale.check_curves(again, rise=-1)
+    lacking = curves.assign(chosen=curves["chosen"].where(curves.index > 0, ""))
+    with pytest.raises(AssertionError, match="labels without a sample"):
+        iale.check_curves(lacking, rise=-1)
+    wide = curves.assign(width=128)
+    other = curves.assign(width=64, accuracy=curves["accuracy"] / 2)
+    assert iale.check_curves(pd.concat([wide, other]), rise=-1)

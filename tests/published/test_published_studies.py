@@ -9,6 +9,7 @@ import yaml
 from ialelib import metrics
 from ialelib import metrics as ranks
 from ialelib.experiments import batch_sizes, own_pool
+from ialelib.policy import load_policy
 from ialelib.utils import cache
 
 FOLDER = Path(__file__).parents[2] / "figures/cpu"
@@ -67,6 +68,20 @@ def test_leaving_a_family_of_experts_out_costs_nothing_that_ten_seeds_can_show()
     against_full = compared("08_ablation_experts_curves", full).filter(regex="no_", axis=0)
     assert against_full["gain"].abs().max() < 0.006
     assert (against_full["p_holm"] > 0.9).all()
+
+
+def test_the_policies_of_the_ablations_are_different_ones() -> None:
+    for profile in ("quick/08_ablation_experts", "cpu/08_ablation_experts-state"):
+        names = yaml.safe_load((FOLDER / f"../../params/{profile}.yaml").read_text())["policies"]
+        assert len({load_policy(name).fingerprint() for name in names}) == len(names) > 2
+
+
+def test_the_policies_of_the_exploration_differ_in_p() -> None:
+    fixed, decay = (
+        load_policy(f"mnist-cnn-{name}").about["imitation"] for name in ("short", "decay")
+    )
+    assert (fixed.pop("p"), decay.pop("p")) == (0.5, "decay")
+    assert fixed == decay
 
 
 def test_without_gradients_nothing_is_left_of_the_policy_and_predictions_do_not_matter() -> None:
@@ -191,7 +206,9 @@ def test_a_policy_helps_a_well_trained_classifier_and_misleads_a_badly_trained_o
 
 
 def test_a_policy_gains_at_every_width_that_is_not_refused() -> None:
-    widths = own_pool.summary(own_pool.gains(cache.read_table(FOLDER / "16_embedding_widths_curves.csv")))
+    widths = own_pool.summary(
+        own_pool.gains(cache.read_table(FOLDER / "16_embedding_widths_curves.csv"))
+    )
     assert (widths["seeds"] == 20).all()
     assert (widths["gain"] > widths["margin"]).all()
     pooled = widths[widths["strategy"] == "pool"]
@@ -202,7 +219,11 @@ def test_a_policy_gains_at_every_width_that_is_not_refused() -> None:
 
 def test_the_class_free_policy_gains_from_its_own_width_on() -> None:
     curves = cache.read_table(FOLDER / "class_free/16_embedding_widths_curves.csv")
-    pooled = own_pool.summary(own_pool.gains(curves)).query("strategy == 'pool'")
+    adapted = own_pool.summary(own_pool.gains(curves))
+    pooled = adapted.query("strategy == 'pool'")
     sure = pooled[pooled["gain"] > pooled["margin"]]
     assert (pooled["seeds"] == 10).all()
     assert sure["width"].tolist() == [128, 256, 512]
+    assert sure["gain"].round(3).tolist() == [0.016, 0.019, 0.026]
+    others = adapted.query("strategy == 'signs'")
+    assert (others["gain"] < others["margin"]).all()
