@@ -5,7 +5,7 @@ from itertools import permutations
 
 import numpy as np
 import pandas as pd
-from scipy.stats import friedmanchisquare, studentized_range, ttest_rel, wilcoxon
+from scipy.stats import friedmanchisquare, studentized_range, t, ttest_rel, wilcoxon
 from statsmodels.stats.multitest import multipletests
 
 from ialelib.utils.errors import InputError
@@ -62,6 +62,11 @@ def median_filtered(curves: pd.DataFrame, window: int) -> pd.DataFrame:
     grouped = ordered.groupby(["dataset", "strategy", "seed"])["accuracy"]
     smooth = grouped.transform(lambda y: y.rolling(window, center=True, min_periods=1).median())
     return curves.assign(accuracy=smooth)
+
+
+def mean_interval(values: pd.Series) -> float:
+    """Half the 95% interval of the mean (Student's t); NaN for a single value."""
+    return float(t.ppf(0.975, len(values) - 1) * values.sem()) if len(values) > 1 else float("nan")
 
 
 def paired_tests(curves: pd.DataFrame, reference: str = "random") -> pd.DataFrame:
