@@ -17,14 +17,14 @@ from ialelib.training import fit
 from ialelib.utils.cpu import one_thread
 
 KINDS = {
-    "backward_kernels.py backward": "convolutions, backward, with pooling and ReLU",
-    "forward_kernels.py forward": "convolutions, pooling, ReLU and dropout, forward",
-    "dense_kernels.py dense_backward": "dense layer, backward, with its weights' Adam",
-    "dense_kernels.py dense": "dense layer, forward",
-    "head_kernels.py head": "last layer and loss",
-    "head_kernels.py adam": "Adam of the other weights",
-    "dropout.py lanes": "random bits for dropout",
-    "kernels.py look_up": "images from bytes",
+    "backward.py backward": "convolutions, backward, with pooling and ReLU",
+    "forward.py forward": "convolutions, pooling, ReLU and dropout, forward",
+    "dense.py dense_backward": "dense layer, backward, with its weights' Adam",
+    "dense.py dense": "dense layer, forward",
+    "head.py head": "last layer and loss",
+    "head.py adam": "Adam of the other weights",
+    "models.py lanes": "random bits for dropout",
+    "common.py look_up": "images from bytes",
 }
 
 
@@ -47,7 +47,7 @@ def stages(data: DataSet, config: DaggerConfig) -> pd.DataFrame:
     """Share of each stage of a roll-out, in one process."""
     names = {
         ("training.py", "fit"): "training of classifiers",
-        ("episode.py", "score"): "scoring on the validation set",
+        ("dagger.py", "score"): "scoring on the validation set",
         ("experts.py", "mc_dropout"): "MC-Dropout",
         ("experts.py", "ensemble"): "ensemble: predictions",
         ("experts.py", "coreset"): "CoreSet",

@@ -36,7 +36,7 @@ def pool(seed: int = 0) -> Arrays:
     """Arrays that look like a trained classifier's, float32, the same for the same seed.
 
     `embedding` (50,000 x 128) and `labelled` (1,000 x 128): one cluster a class, spread along 16
-    directions of its own, after ReLU. `probs` (50,000 x 10): soft-max of a random linear head.
+    directions of its own, after ReLU. `probs` (50,000 x 10): softmax of a random linear head.
     """
     rng = np.random.default_rng(seed)
     class_N = rng.integers(CLASSES, size=SAMPLES + LABELLED)

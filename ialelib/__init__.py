@@ -1,0 +1,71 @@
+"""Active learning with learned policies: IALE (Löffler & Mutschler, JMLR 23(107), 2022).
+
+    import ialelib as iale
+
+    batch = iale.next_batch(classifier, images, labelled, labels, acq=10)   # your own pool
+    policy, history = iale.train_policy(data, iale.DaggerConfig())          # Algorithm 1
+    curves = iale.compare(data, iale.CycleConfig(), ["random", "badge"], seeds=range(10))
+    iale.paired_tests(curves)                                               # AUBC, gain, p
+
+The core, in reading order; each module imports only from those before it:
+
+    data          image sets, points and the pool of a cycle                         Sec. 4.1
+    models        classifiers that return logits and an embedding; dropout           Sec. 4.1
+    recipes       how long and how fast a classifier is trained                      Sec. 4.2
+    training      fit, fit_many, predict
+    greedy        k-centre and k-means++, the greedy parts of CoreSet and BADGE      A.1.1
+    experts       random, entropy, confidence, mc_dropout, ensemble, coreset, badge  A.1.1, Eqs. 3-4
+    state         what the policy sees                                               Sec. 3.2, Eq. 1
+    policy        the policy network, its loss and fit; load_policy, save_policy     Sec. 3.2, Eq. 2
+    cycle         run_cycle: one active-learning cycle with any strategy             Sec. 3.1
+    rollout       what an episode of policy training leaves behind                   Sec. 3.3
+    dagger        train_policy: Algorithm 1                                          Sec. 3.3
+    metrics       AUBC, paired tests, penalty matrix, ranks                          Sec. 4
+    results       tables and policies as they are published
+
+Rooms around it:
+
+    inference     next_batch for your own pool; other embedding widths; scikit-activeml
+    experiments   compare; overlap, sizes, run time, training cost, ALIL
+    plots         every figure
+    params        the notebooks' parameters
+    runner        checks and runs the notebooks of a profile, and shows them as a gallery
+    demo          Figure 1 to play with
+    labelling     label your own images by hand
+    kernels       fast training of the CNN, behind one function
+    utils         seeds, files, cache, errors
+"""
+
+from typing import Any
+
+import lazy_loader
+
+__version__ = "0.1.0"
+
+_attach: tuple[Any, Any, Any] = lazy_loader.attach(
+    __name__,
+    submodules=[
+        *("data", "models", "recipes", "training", "greedy", "experts", "state", "policy"),
+        *("cycle", "rollout", "dagger", "metrics", "results"),
+        *("inference", "experiments", "plots", "params", "runner", "demo", "labelling"),
+        *("kernels", "utils"),
+    ],
+    submod_attrs={
+        "data": ["DataSet", "load_data", "toy_gaussians"],
+        "training": ["fit", "fit_many", "predict"],
+        "experts": ["EXPERTS", "Query"],
+        "policy": ["Policy", "load_policy", "save_policy"],
+        "cycle": ["Cycle", "CycleConfig", "run_cycle"],
+        "dagger": ["DaggerConfig", "train_policy"],
+        "metrics": ["aubc", "check_curves", "paired_tests"],
+        "results": ["publish", "publish_policy"],
+        "inference": ["next_batch"],
+        "experiments": ["compare"],
+        "demo": ["toy_demo"],
+        "labelling": ["LabelStore", "Labeller"],
+        "utils.cache": ["read_table"],
+        "utils.errors": ["InputError"],
+        "utils.files": ["project"],
+    },
+)
+__getattr__, __dir__, __all__ = _attach

@@ -1,20 +1,28 @@
 """One active-learning cycle with any strategy: its learning curve and the chosen samples."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
-from ialelib.data import DataSet, Pool, balanced
+from ialelib.data import DataSet, Pool, balanced, check_indices
 from ialelib.experts import ENSEMBLE_MEMBERS, EXPERTS, Expert, Query, dropouts
-from ialelib.models import Architecture, Classifier, build
+from ialelib.models import Architecture, Classifier, Factory, build
 from ialelib.policy import Policy
 from ialelib.recipes import TrainJob, recipe
 from ialelib.training import correct_mask, fit_many, with_members
 from ialelib.utils.errors import InputError, unknown
 from ialelib.utils.seeds import derive, stream
+
+Strategy = str | Expert | Policy
+"""An expert's or a policy's name, a function with an expert's signature, or a policy."""
+Kept = TypeVar("Kept")
+Acquire = Callable[[Classifier | None], tuple[Kept, np.ndarray, Classifier | None]]
+"""From the classifier of D_lab, where one is trained already: what to keep of an acquisition, the
+batch, and the classifier of D_lab with that batch, where one is trained already."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +30,12 @@ class CycleConfig:
     """What all strategies of a comparison share (Secs. 4.1 and 4.2).
 
     `initial` class-balanced labels, then `acq` at a time, chosen from a random sub-pool of `n`,
-    until `budget` samples are labelled; the last batch is cut to fit. `recipe` is a name in
-    `training.RECIPES`.
+    until `budget` samples are labelled; the last batch is cut to fit. `classifier` is a name in
+    `models.CLASSIFIERS`, or a class of one's own (`models.Own`); `recipe` a name in
+    `recipes.RECIPES`.
     """
 
-    classifier: str = "cnn"
+    classifier: str | Factory = "cnn"
     initial: int = 20
     budget: int = 300
     acq: int = 10
@@ -36,7 +45,7 @@ class CycleConfig:
     def check(self, data: DataSet, validation: int = 0) -> None:
         """Raises InputError if a cycle of these numbers cannot run on that data set."""
         recipe(self.recipe)
-        Architecture(self.classifier, data.classes, data.shape)
+        self.architecture(data)
         if min(self.initial, self.acq, self.n) < 1:
             raise InputError("initial, acq and n must be at least 1")
         if self.acq > self.n:
@@ -57,6 +66,15 @@ class CycleConfig:
                 f"{data.name!r} has {size}"
             )
 
+    def architecture(self, data: DataSet) -> Architecture:
+        """The classifier for that data set's classes and inputs."""
+        return Architecture(self.classifier, data.classes, data.shape)
+
+    def about(self, data: DataSet) -> dict[str, Any]:
+        """All that a cycle depends on but its strategy and seed, for `cache.named`."""
+        how = asdict(recipe(self.recipe))
+        return {**asdict(self), "recipe": how, "data": data.fingerprint}
+
 
 class Cycle:
     """The random choices of one seed, the same for every strategy: split, weights, sub-pools."""
@@ -70,7 +88,7 @@ class Cycle:
         labels = data.train_labels[rest]
         self.pool = Pool(len(data.train_labels), self.validation)
         self.pool.label(rest[balanced(labels, config.initial, stream(seed, "initial"))])
-        self.architecture = Architecture(config.classifier, data.classes, data.shape)
+        self.architecture = config.architecture(data)
 
     @property
     def labels(self) -> int:
@@ -81,6 +99,14 @@ class Cycle:
     def due(self) -> int:
         """Samples to choose at this acquisition; 0 when the budget is spent."""
         return min(self.config.acq, self.config.budget - self.labels)
+
+    def acquisitions(self, acquire: Acquire[Kept]) -> Iterator[Kept]:
+        """`acquire` a batch and label it until the budget is spent (Sec. 3.1; Alg. 1, l. 4-17)."""
+        model: Classifier | None = None
+        while self.due:
+            kept, batch, model = acquire(model)
+            self.pool.label(batch)
+            yield kept
 
     def job(
         self, batch: Sequence[int] | np.ndarray = (), start: Classifier | None = None
@@ -128,91 +154,135 @@ class Cycle:
             members,
         )
 
+    def select(
+        self, query: Query, strategy: Strategy, policies: Mapping[str, Policy] | None = None
+    ) -> np.ndarray:
+        """Positions in the sub-pool of a strategy's batch.
 
-def strategy(name: str, policies: Mapping[str, Policy]) -> Expert:
-    """The acquisition function of that name, an expert's or a policy's.
+        Raises:
+            InputError: an own function gives anything but the right number of positions.
+        """
+        name, acquire = name_of(strategy), acquisition_function(strategy, policies or {})
+        chosen = acquire(query, self.due, self.rng(name))
+        found = check_indices(f"the batch of {name!r}", chosen, len(query.inputs_N))
+        if len(found) != self.due:
+            raise InputError(f"strategy {name!r} chose {len(found)} samples, not {self.due}")
+        return found
+
+
+def name_of(strategy: Strategy) -> str:
+    """What a strategy is called in tables, figures and files.
 
     Raises:
-        InputError: neither.
+        InputError: a function without a name of its own.
     """
-    if name in policies:
-        return policies[name].select
-    if name not in EXPERTS:
-        raise unknown("strategy", name, [*EXPERTS, *policies])
-    return EXPERTS[name]
+    if isinstance(strategy, str):
+        return strategy
+    if isinstance(strategy, Policy):
+        return "policy"
+    name = str(getattr(strategy, "__name__", ""))
+    if not name.isidentifier():
+        raise InputError(f"a strategy of your own needs a name: define it by `def`, not {strategy}")
+    return name
+
+
+def acquisition_function(strategy: Strategy, policies: Mapping[str, Policy]) -> Expert:
+    """The function that chooses: an expert's or a policy's by name, or the one given.
+
+    Raises:
+        InputError: a name of neither.
+    """
+    if isinstance(strategy, Policy):
+        return strategy.select
+    if not isinstance(strategy, str):
+        return strategy
+    if strategy in policies:
+        return policies[strategy].select
+    if strategy not in EXPERTS:
+        raise unknown("strategy", strategy, [*EXPERTS, *policies])
+    return EXPERTS[strategy]
 
 
 def check(
-    data: DataSet, config: CycleConfig, names: Iterable[str], policies: Mapping[str, Policy]
+    data: DataSet,
+    config: CycleConfig,
+    strategies: Iterable[Strategy],
+    policies: Mapping[str, Policy],
 ) -> None:
-    """Whether these strategies can run in this setting on that data set.
+    """Check that these strategies can run with this configuration on that data set.
 
     Raises:
-        InputError: unknown strategy; a setting that does not fit the data; a policy for another
-            class count or embedding width; mc_dropout with a classifier that has no dropout.
+        InputError: unknown strategy, or two of one name; a configuration that does not fit the
+            data; a policy for another class count or embedding width; mc_dropout with a classifier
+            that has no dropout; an own classifier that does not give a logit for each class.
     """
     config.check(data)
-    model = build(Architecture(config.classifier, data.classes, data.shape), seed=0)
-    for name in names:
-        strategy(name, policies)
-        if name in policies:
-            policies[name].check(model.head.out_features, model.head.in_features)
-        if name == "mc_dropout":
+    model = build(config.architecture(data), seed=0)
+    names = [name_of(strategy) for strategy in strategies]
+    for name, strategy in zip(names, strategies, strict=True):
+        acquisition_function(strategy, policies)
+        policy = strategy if isinstance(strategy, Policy) else policies.get(name)
+        if policy is not None:
+            policy.check(model.head.out_features, model.head.in_features)
+        if strategy == "mc_dropout":
             dropouts(model)
+    if len(set(names)) < len(names):
+        raise InputError(f"two strategies have the same name: {', '.join(names)}")
 
 
 def run_cycle(
     data: DataSet,
     config: CycleConfig,
-    name: str,
+    strategy: Strategy,
     seed: int,
     policies: Mapping[str, Policy] | None = None,
 ) -> pd.DataFrame:
     """One cycle: a row for every size of the labelled set (Sec. 3.1).
 
-    Columns: dataset, classifier, strategy, seed, labels, accuracy (test set, 0 to 1),
+    `strategy` is an expert's name, that of one of `policies`, or a function or policy of one's
+    own. Columns: dataset, classifier, strategy, seed, labels, accuracy (test set, 0 to 1),
     fit_seconds, query_seconds (for the ensemble with the training of its members; both 0 where
     nothing was done), chosen (indices of the batch taken next, separated by blanks).
 
     Raises:
         InputError: as `check`, before anything is trained.
     """
-    check(data, config, [name], policies or {})
-    acquire = strategy(name, policies or {})
+    check(data, config, [strategy], policies or {})
     cycle = Cycle(data, config, seed)
-    rows = []
-    while True:
+
+    def measured() -> tuple[dict[str, Any], Classifier]:
         started = time.perf_counter()
         (model,) = fit_many([cycle.job()])
-        fitted = time.perf_counter()
+        seconds = time.perf_counter() - started
         hits = correct_mask(model, data.test_inputs, data.test_labels, recipe(config.recipe))
-        row = {"labels": cycle.labels, "accuracy": hits.mean(), "fit_seconds": fitted - started}
-        asked = time.perf_counter()
-        batch = _choose(cycle, model, name, acquire) if cycle.due else np.array([], dtype=int)
-        row |= {
-            "query_seconds": time.perf_counter() - asked if len(batch) else 0.0,
-            "chosen": " ".join(map(str, batch)),
-        }
-        rows.append(row)
-        if not len(batch):
-            break
-        cycle.pool.label(batch)
-    head = {"dataset": data.name, "classifier": config.classifier, "strategy": name, "seed": seed}
-    return pd.DataFrame([head | row for row in rows])
+        row = {"labels": cycle.labels, "accuracy": hits.mean(), "fit_seconds": seconds}
+        return row | {"query_seconds": 0.0, "chosen": ""}, model
+
+    def acquire(_: Classifier | None) -> tuple[dict[str, Any], np.ndarray, None]:
+        row, model = measured()
+        started = time.perf_counter()
+        members = fit_many(cycle.member_jobs()) if strategy == "ensemble" else ()
+        sub_pool = cycle.sub_pool()
+        batch = sub_pool[cycle.select(cycle.query(model, sub_pool, members), strategy, policies)]
+        row |= {"query_seconds": time.perf_counter() - started, "chosen": joined(batch)}
+        return row, batch, None
+
+    rows = [*cycle.acquisitions(acquire), measured()[0]]
+    head = {"dataset": data.name, "classifier": cycle.architecture.label}
+    name = {"strategy": name_of(strategy), "seed": seed}
+    return pd.DataFrame([head | name | row for row in rows])
+
+
+def joined(batch: np.ndarray) -> str:
+    """Indices as the column `chosen` has them, separated by blanks."""
+    return " ".join(map(str, batch))
 
 
 def replay(
     data: DataSet, config: CycleConfig, curve: pd.DataFrame
 ) -> tuple[Classifier, np.ndarray]:
-    """The last classifier of a cycle that `run` returned, and its labelled indices, again."""
+    """The last classifier of a cycle that `run_cycle` returned, and its labelled indices, again."""
     cycle = Cycle(data, config, int(curve["seed"].iloc[0]))
     for chosen in curve["chosen"]:
         cycle.pool.label(np.array(chosen.split(), dtype=np.int64))
     return fit_many([cycle.job()])[0], cycle.pool.labelled
-
-
-def _choose(cycle: Cycle, model: Classifier, name: str, acquire: Expert) -> np.ndarray:
-    members = fit_many(cycle.member_jobs()) if name == "ensemble" else ()
-    sub_pool = cycle.sub_pool()
-    query = cycle.query(model, sub_pool, members)
-    return sub_pool[acquire(query, cycle.due, cycle.rng(name))]

@@ -17,9 +17,9 @@ from torch import Tensor
 from ialelib import cycle as cycles
 from ialelib import policy as policies
 from ialelib import rollout as rollouts
-from ialelib.cycle import Cycle, CycleConfig
+from ialelib.cycle import Cycle, CycleConfig, name_of
 from ialelib.data import DataSet
-from ialelib.experts import EXPERTS, PAPER_EXPERTS, Query, check
+from ialelib.experts import PAPER_EXPERTS, Expert, Query, check
 from ialelib.models import Classifier
 from ialelib.policy import PAPER, Policy, PolicyRecipe, fit_policy
 from ialelib.recipes import TrainJob, recipe
@@ -27,9 +27,9 @@ from ialelib.rollout import Rollout, Target
 from ialelib.state import FULL, State, StateParts, observe
 from ialelib.training import correct_mask, fit_many
 from ialelib.utils import cache
+from ialelib.utils.cache import identity
 from ialelib.utils.cpu import one_thread
 from ialelib.utils.errors import InputError, unknown
-from ialelib.utils.files import atomic
 from ialelib.utils.progress import progress
 from ialelib.utils.seeds import derive, stream
 from ialelib.utils.workers import end_with_parent
@@ -42,6 +42,7 @@ EACH_CANDIDATE = "each_candidate"
 class DaggerConfig:
     """All parameters of Algorithm 1.
 
+    `experts` are names in `experts.EXPERTS`, or functions of one's own with their signature.
     `p` is the probability of following the best expert rather than the policy, or "decay":
     0.9^episode, so that the policy acts with 1 - 0.9^episode (A.2.1). `validation`
     is the size of D_val. `target` says what the policy imitates (`rollout.examples`).
@@ -51,7 +52,7 @@ class DaggerConfig:
     """
 
     cycle: CycleConfig = field(default_factory=CycleConfig)
-    experts: tuple[str, ...] = PAPER_EXPERTS
+    experts: tuple[str | Expert, ...] = PAPER_EXPERTS
     episodes: int = 100
     p: float | Literal["decay"] = 0.5
     validation: int = 100
@@ -65,7 +66,7 @@ class DaggerConfig:
     def check(self, data: DataSet) -> None:
         """Raises InputError if training cannot run with these parameters on that data set."""
         if not self.tries_each_candidate:
-            check(self.experts)
+            check([expert for expert in self.experts if isinstance(expert, str)])
         elif self.cycle.acq != 1:
             raise InputError(f"{EACH_CANDIDATE} ranks single samples: acq must be 1")
         if not self.experts or len(set(self.experts)) < len(self.experts):
@@ -92,18 +93,56 @@ class DaggerConfig:
         """Names of the batches that are ranked at each acquisition, in order."""
         if self.tries_each_candidate:
             return tuple(f"candidate {i}" for i in range(self.cycle.n))
-        return self.experts
+        return tuple(map(name_of, self.experts))
 
     def as_dict(self) -> dict[str, Any]:
         """All parameters by the names under which runs and policies have them on disk."""
         values = asdict(self)
-        return {"setting": values.pop("cycle")} | values
+        return json.loads(json.dumps({"setting": values.pop("cycle")} | values, default=identity))
 
     def expert_probability(self, episode: int) -> float:
         """Probability of following the best expert; 1 in the first episode (numbered 1)."""
         if episode == 1:
             return 1.0
         return 0.9**episode if self.p == "decay" else float(self.p)
+
+
+def train_policy(
+    data: DataSet,
+    config: DaggerConfig,
+    folder: Path | None = None,
+    processes: int = 1,
+    note: Callable[[str], None] = lambda line: None,
+) -> tuple[Policy, pd.DataFrame]:
+    """Algorithm 1 as a whole; resumable, with a checkpoint after each episode.
+
+    Checkpoints are kept in `run_folder(folder, ...)`, so a run is resumed when its parameters are
+    the same, or differ in the number of episodes only; without a folder nothing is kept.
+
+    Returns the last policy and a row for every episode: loss (of the policy's last epoch),
+    acted (share of acquisitions by the policy), seconds (of the roll-out), and one column per
+    expert with the share of acquisitions it won.
+    The same seed gives the same policy, bit for bit, interrupted or not.
+
+    Raises:
+        InputError: unusable parameters, or a damaged checkpoint.
+    """
+    config.check(data)
+    done: list[Rollout] = []
+    losses: list[float] = []
+    policy: Policy | None = None
+    episodes = range(1, config.episodes + 1)
+    rounds = [episodes[i : i + config.per_round] for i in range(0, len(episodes), config.per_round)]
+    with cache.kept_in(folder) as parent:
+        run = run_folder(parent, data, config)
+        for numbers in progress(rounds, len(rounds), "rounds"):
+            _roll_out_all(run, data, config, numbers, policy, processes)
+            done += [rollouts.load_rollout(_episode(run, number)) for number in numbers]
+            policy = _refit(run, data.name, config, numbers[-1], done)
+            losses += [policy.about["losses"][-1]] * len(numbers)
+            note(f"episode {numbers[-1]} of {config.episodes}: loss {losses[-1]:.3f}")
+    assert policy is not None
+    return policy, _history(done, losses)
 
 
 def roll_out(
@@ -117,58 +156,127 @@ def roll_out(
     started = time.perf_counter()
     cycle = Cycle(data, config.cycle, seed, config.validation)
     coin = stream(seed, "coin")
-    model: Classifier | None = None
-    steps = []
-    while cycle.due:
+
+    def acquire(
+        model: Classifier | None,
+    ) -> tuple[dict[str, Tensor], np.ndarray, Classifier | None]:
         follow = policy is None or coin.random() < config.expert_probability(episode)
-        step, batch, model = _acquisition(
-            cycle, config, model, None if follow else policy, processes
-        )
-        cycle.pool.label(batch)
-        steps.append(step)
+        step = acquisition(cycle, config, model, None if follow else policy, processes)
+        return step.record(cycle.labels), step.taken, step.next_model
+
+    steps = list(cycle.acquisitions(acquire))
     stacked = {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
     seconds = time.perf_counter() - started
     return Rollout(**stacked, experts=config.proposers, seconds=seconds)
 
 
-def _acquisition(
+@dataclass(frozen=True)
+class Acquisition:
+    """One acquisition of Algorithm 1, lines 5 to 14: E batches proposed, ranked, and one taken.
+
+    `sub_pool` holds the indices of D_sub, `chosen` each proposer's positions in it;
+    `correct_E_V` is what each temporary classifier gets right on D_val. `taken` is the batch to
+    label: the winner's, or the policy's where it `acted`. `next_model` is the classifier of D_lab
+    with that batch; None after a warm ranking, which leaves it to be trained.
+    """
+
+    model: Classifier
+    query: Query
+    sub_pool: np.ndarray
+    proposers: tuple[str, ...]
+    chosen: list[np.ndarray]
+    correct_E_V: Tensor
+    best: int
+    acted: bool
+    taken: np.ndarray
+    next_model: Classifier | None
+
+    @property
+    def batches(self) -> dict[str, np.ndarray]:
+        """Indices of each proposer's batch."""
+        pairs = zip(self.proposers, self.chosen, strict=True)
+        return {name: self.sub_pool[positions] for name, positions in pairs}
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Validation accuracy of each proposer's temporary classifier, 0 to 1 (line 7)."""
+        return dict(zip(self.proposers, self.correct_E_V.float().mean(1).tolist(), strict=True))
+
+    @property
+    def winner(self) -> str:
+        """Name of the best proposer e*."""
+        return self.proposers[self.best]
+
+    @property
+    def state(self) -> State:
+        """What the policy is to learn from (line 9, Eq. 1)."""
+        return observe(self.query)
+
+    @property
+    def chosen_E_N(self) -> Tensor:
+        """Which candidates each proposer chose, as booleans."""
+        mask_E_N = torch.zeros(len(self.chosen), len(self.sub_pool), dtype=torch.bool)
+        for mask_N, positions in zip(mask_E_N, self.chosen, strict=True):
+            mask_N[torch.from_numpy(positions)] = True
+        return mask_E_N
+
+    @property
+    def target_N(self) -> Tensor:
+        """What the policy is to choose (line 9, Eq. 2): 1 for the winner's batch, else 0."""
+        return self.chosen_E_N[self.best].float()
+
+    def record(self, labels: int) -> dict[str, Tensor]:
+        """What a `Rollout` keeps of it; `labels` is the size of D_lab before."""
+        state = self.state
+        parts = [getattr(state, part.name) for part in fields(state)]
+        numbers = [torch.tensor(value) for value in (self.best, self.acted, labels)]
+        values = [*parts, self.chosen_E_N, self.correct_E_V, *numbers]
+        return dict(zip(rollouts.TENSORS, values, strict=True))
+
+
+def acquisition(
     cycle: Cycle,
     config: DaggerConfig,
-    model: Classifier | None,
-    actor: Policy | None,
-    processes: int,
-) -> tuple[dict[str, Tensor], np.ndarray, Classifier | None]:
-    """One acquisition: its record, the batch taken, and the classifier trained with it.
+    model: Classifier | None = None,
+    actor: Policy | None = None,
+    processes: int = 1,
+) -> Acquisition:
+    """One acquisition of Algorithm 1, lines 5 to 14, from where the cycle stands; labels nothing.
 
     `model` is the classifier of D_lab where the step before has trained it already; `actor` is
-    the policy if the coin chose it. Equal batches are trained once. After a warm ranking the
-    classifier of the batch taken is still to be trained, and None.
+    the policy if the coin of line 10 chose it. Equal batches are trained once.
     """
     first = [] if model is not None else [cycle.job()]
     members = cycle.member_jobs() if "ensemble" in config.experts else []
     fitted = fit_many([*first, *members], processes) if first or members else []
     current = model if model is not None else fitted[0]
-    warm = config.ranking == "warm"
     sub_pool = cycle.sub_pool()
     query = cycle.query(current, sub_pool, fitted[len(first) :])
-    chosen = _propose(cycle, query, config)
+    if config.tries_each_candidate:
+        chosen = list(np.arange(len(sub_pool))[:, None])
+    else:
+        chosen = [cycle.select(query, expert) for expert in config.experts]
     acting = [actor.select(query, cycle.due, cycle.rng("policy"))] if actor else []
     batches = [np.sort(sub_pool[positions]) for positions in [*chosen, *acting]]
+    warm = config.ranking == "warm"
     to_train = batches[: len(chosen)] if warm else batches
     jobs = [cycle.job(batch, current if warm else None) for batch in to_train]
     models = fit_distinct(to_train, jobs, processes)
     correct_E_V = score(cycle, models[: len(chosen)], processes)
-    winner = rollouts.winners(correct_E_V.float().mean(1)[None], cycle.rng("winner"))[0]
-    taken = -1 if actor else int(winner)
-    record = _record(observe(query), chosen, correct_E_V, winner, actor is not None, cycle.labels)
-    return record, batches[taken], None if warm else models[taken]
-
-
-def _propose(cycle: Cycle, query: Query, config: DaggerConfig) -> list[np.ndarray]:
-    """Positions in the sub-pool of every batch to rank."""
-    if config.tries_each_candidate:
-        return list(np.arange(len(query.inputs_N))[:, None])
-    return [EXPERTS[name](query, cycle.due, cycle.rng(name)) for name in config.experts]
+    best = int(rollouts.winners(correct_E_V.float().mean(1)[None], cycle.rng("winner"))[0])
+    taken = -1 if actor else best
+    return Acquisition(
+        model=current,
+        query=query,
+        sub_pool=sub_pool,
+        proposers=config.proposers,
+        chosen=chosen,
+        correct_E_V=correct_E_V,
+        best=best,
+        acted=actor is not None,
+        taken=batches[taken],
+        next_model=None if warm else models[taken],
+    )
 
 
 def fit_distinct(
@@ -181,7 +289,8 @@ def fit_distinct(
 
 
 def score(cycle: Cycle, models: Sequence[Classifier], threads: int = 1) -> Tensor:
-    """What each temporary classifier gets right on D_val (Alg. 1, line 7); equal ones once."""
+    """Which samples of D_val each temporary classifier gets right (Alg. 1, line 7)."""
+    # Equal batches share their classifier, which is asked once.
     inputs = cycle.data.train_inputs[cycle.validation]
     labels = cycle.data.train_labels[cycle.validation]
     how, distinct = recipe(cycle.config.recipe), {id(model): model for model in models}
@@ -189,58 +298,6 @@ def score(cycle: Cycle, models: Sequence[Classifier], threads: int = 1) -> Tenso
         found = pool.map(lambda model: correct_mask(model, inputs, labels, how), distinct.values())
         hits = dict(zip(distinct, found, strict=True))
     return torch.from_numpy(np.stack([hits[id(model)] for model in models]))
-
-
-def _record(
-    state: State,
-    chosen: list[np.ndarray],
-    correct_E_V: Tensor,
-    winner: Tensor,
-    acted: bool,
-    labels: int,
-) -> dict[str, Tensor]:
-    chosen_E_N = torch.zeros(len(chosen), len(state), dtype=torch.bool)
-    for mask_N, positions in zip(chosen_E_N, chosen, strict=True):
-        mask_N[torch.from_numpy(positions)] = True
-    parts = [getattr(state, f.name) for f in fields(state)]
-    flags = [torch.tensor(acted), torch.tensor(labels)]
-    return dict(
-        zip(rollouts.TENSORS, [*parts, chosen_E_N, correct_E_V, winner, *flags], strict=True)
-    )
-
-
-def train_policy(
-    data: DataSet,
-    config: DaggerConfig,
-    folder: Path,
-    processes: int = 1,
-    note: Callable[[str], None] = lambda line: None,
-) -> tuple[Policy, pd.DataFrame]:
-    """Algorithm 1 as a whole; resumable, with a checkpoint in `folder` after each episode.
-
-    Returns the last policy and a row for every episode: loss (of the policy's last epoch),
-    acted (share of acquisitions by the policy), seconds (of the roll-out), and one column per
-    expert with the share of acquisitions it won.
-    The same seed gives the same policy, bit for bit, interrupted or not.
-
-    Raises:
-        InputError: unusable parameters, or a folder that holds a run with other parameters.
-    """
-    config.check(data)
-    _claim(folder, data, config)
-    done: list[Rollout] = []
-    losses: list[float] = []
-    policy: Policy | None = None
-    episodes = range(1, config.episodes + 1)
-    rounds = [episodes[i : i + config.per_round] for i in range(0, len(episodes), config.per_round)]
-    for numbers in progress(rounds, len(rounds), "rounds"):
-        _roll_out_all(folder, data, config, numbers, policy, processes)
-        done += [rollouts.load_rollout(_episode(folder, number)) for number in numbers]
-        policy = _refit(folder, data.name, config, numbers[-1], done)
-        losses += [policy.about["losses"][-1]] * len(numbers)
-        note(f"episode {numbers[-1]} of {config.episodes}: loss {losses[-1]:.3f}")
-    assert policy is not None
-    return policy, _history(done, losses)
 
 
 def _episode(folder: Path, number: int) -> Path:
@@ -257,7 +314,7 @@ def _roll_out_all(
 ) -> None:
     """Roll out the episodes of a round that are not in `folder` yet.
 
-    One uses all processes for its classifiers; of several, each has a process of its own.
+    A single episode uses all processes for its classifiers; several get one process each.
     """
     todo = [number for number in numbers if not _episode(folder, number).exists()]
     inside = processes if len(todo) == 1 else 1
@@ -300,47 +357,16 @@ def _refit(
 
 
 def run_folder(parent: Path, data: DataSet, config: DaggerConfig) -> Path:
-    """A folder for `train` that changes with all parameters but the number of episodes."""
-    about = {**_about(data, config), "episodes": None}
-    return parent / cache.named("policy", about)
-
-
-def _about(data: DataSet, config: DaggerConfig) -> dict[str, Any]:
-    """All that a run depends on."""
-    return {
+    """Where in `parent` a run is kept; its name changes with all but the number of episodes."""
+    about = {
         "dataset": data.name,
         "data": data.fingerprint,
         **config.as_dict(),
         "recipe": asdict(recipe(config.cycle.recipe)),
         "warm": asdict(recipe("warm")) if config.ranking == "warm" else None,
+        "episodes": None,
     }
-
-
-def _claim(folder: Path, data: DataSet, config: DaggerConfig) -> None:
-    """Note in the folder which run it holds; refuse one with other parameters."""
-    path = folder / "imitation.json"
-    now = json.loads(json.dumps(_about(data, config)))
-    if path.exists():
-        before = _read_claim(path)
-        changed = [key for key in now if key != "episodes" and before.get(key) != now[key]]
-        if changed:
-            raise InputError(
-                f"{folder} holds a run with other parameters ({', '.join(changed)}); "
-                "choose another folder, or delete that one"
-            )
-    else:
-        with atomic(path) as temporary:
-            temporary.write_text(json.dumps(now, indent=1))
-
-
-def _read_claim(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text()))
-    except (ValueError, TypeError) as error:
-        raise InputError(
-            f"{path} is not a readable note of a run's parameters ({error}); restore it, or "
-            "choose another folder"
-        ) from error
+    return parent / cache.named("policy", about)
 
 
 def _history(done: list[Rollout], losses: list[float]) -> pd.DataFrame:

@@ -23,6 +23,258 @@ Halves = tuple[np.ndarray, ...]
 """Train images, train labels, test images, test labels."""
 
 
+SAMPLES = Path(__file__).parent / "samples"
+KEYS = ("train_images", "train_labels", "test_images", "test_labels")
+# What numpy.load and zipfile raise for files that are not archives, truncated or corrupted.
+UNREADABLE = (
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A classification data set in memory.
+
+    Inputs are uint8 images, N x H x W or N x H x W x 3, or float32 points, N x 2; labels are
+    int64 from 0.
+
+    Raises:
+        InputError: arrays of another kind or shape, or that do not fit together.
+    """
+
+    name: str
+    train_inputs: np.ndarray
+    train_labels: np.ndarray
+    test_inputs: np.ndarray
+    test_labels: np.ndarray
+
+    def __post_init__(self) -> None:
+        for part in ("train", "test"):
+            inputs, labels = getattr(self, f"{part}_inputs"), getattr(self, f"{part}_labels")
+            images = inputs.dtype == np.uint8 and inputs.shape[3:] in ((), (3,)) and inputs.ndim > 2
+            if not images and (inputs.dtype != np.float32 or inputs.ndim != 2):
+                raise InputError(
+                    f"{part} images must be uint8, N x H x W or N x H x W x 3 (or points float32, "
+                    f"N x D), not {inputs.dtype} of shape {inputs.shape}"
+                )
+            if not np.issubdtype(labels.dtype, np.integer) or labels.shape != inputs.shape[:1]:
+                raise InputError(
+                    f"{part} labels must be {len(inputs)} whole numbers, not {labels.dtype} of "
+                    f"shape {labels.shape}"
+                )
+            if len(labels) == 0 or labels.min() < 0:
+                raise InputError(f"{part} labels must start from 0 and not be empty")
+            object.__setattr__(self, f"{part}_labels", labels.astype(np.int64, copy=False))
+        if self.train_inputs.shape[1:] != self.test_inputs.shape[1:]:
+            raise InputError("train and test images differ in shape")
+
+    @property
+    def classes(self) -> int:
+        """Number of classes C."""
+        return int(max(self.train_labels.max(), self.test_labels.max())) + 1
+
+    @property
+    def halves(self) -> Halves:
+        """Train inputs, train labels, test inputs, test labels."""
+        return self.train_inputs, self.train_labels, self.test_inputs, self.test_labels
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """8 hexadecimal digits that change with any input or label."""
+        check = 0
+        for array in self.halves:
+            check = zlib.crc32(np.ascontiguousarray(array).data, check)
+        return f"{check:08x}"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one input: (H, W), (H, W, 3) or (2,)."""
+        return self.train_inputs.shape[1:]
+
+
+def folder() -> Path:
+    """Where array files are kept: `$IALE_DATA`, or the user's cache."""
+    return Path(os.environ.get("IALE_DATA") or user_cache_dir("ialelib"))
+
+
+def available() -> list[str]:
+    """Names that `load` accepts: torchvision's, their samples, and files put there."""
+    dropped = {path.stem for where in (folder(), SAMPLES) for path in where.glob("[!.]*.npz")}
+    subsets = {f"{name}-{size}" for name in TORCHVISION for size in SUBSETS}
+    return sorted(dropped | set(TORCHVISION) | subsets)
+
+
+def load_data(name: str) -> DataSet:
+    """The data set of that name (Sec. 4.1).
+
+    Looks for `NAME.npz` in `folder()`, then among the shipped samples; else downloads the
+    original files through torchvision and keeps them as `NAME.npz`. `SET-10k` and `SET-25k`,
+    where there is no such file, are drawn from that set, always the same (`SUBSETS`).
+
+    Raises:
+        InputError: unknown name, unreadable or malformed file, or not cached and no network.
+    """
+    for where in (folder(), SAMPLES):
+        path = where / f"{name}.npz"
+        if path.exists():
+            return read(path)
+    whole, _, size = name.rpartition("-")
+    if whole in TORCHVISION and size in SUBSETS:
+        return DataSet(name, *SUBSETS[size](load_data(whole).halves, stream(0, name)))
+    if name not in TORCHVISION:
+        raise unknown("data set", name, available())
+    path = folder() / f"{name}.npz"
+    arrays = download(name, folder())
+    with atomic(path) as temporary, temporary.open("wb") as file:
+        named: dict[str, Any] = dict(zip(KEYS, arrays, strict=True))
+        np.savez_compressed(file, **named)
+    return read(path)
+
+
+def read(path: Path) -> DataSet:
+    """Read and check an array file.
+
+    Raises:
+        InputError: not an npz file, truncated, or with other arrays than `KEYS` describe.
+    """
+    try:
+        # numpy.load leaves a file open that it cannot read.
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+            missing = [key for key in KEYS if key not in file]
+            if missing:
+                raise InputError(
+                    f"{path} lacks the arrays {', '.join(missing)}; it needs {', '.join(KEYS)}"
+                )
+            arrays = [file[key] for key in KEYS]
+    except UNREADABLE as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{path} is not a readable array file ({error}); delete it and load again, "
+            "or put a good copy in its place"
+        ) from error
+    try:
+        return DataSet(path.stem, *arrays)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def toy_gaussians(
+    train: int = 2000, test: int = 2000, overlap: float = 0.2, seed: int = 0
+) -> DataSet:
+    """Two unit Gaussians in the plane, one per class (Fig. 1a).
+
+    `overlap` is the overlapping coefficient of the two densities, the integral of their minimum:
+    2 Phi(-d/2) for means a distance d apart. The best possible accuracy is 1 - overlap/2.
+
+    Raises:
+        InputError: overlap outside (0, 1].
+    """
+    if not 0 < overlap <= 1:
+        raise InputError(f"overlap must lie in (0, 1], not {overlap}")
+    half = -NormalDist().inv_cdf(overlap / 2)
+    rng = stream(seed, "toy")
+    labels = rng.integers(0, 2, train + test)
+    points = rng.standard_normal((train + test, 2))
+    points[:, 0] += np.where(labels == 1, half, -half)
+    points = points.astype(np.float32)
+    return DataSet("toy", points[:train], labels[:train], points[train:], labels[train:])
+
+
+def check_indices(name: str, values: Any, size: int | None = None) -> np.ndarray:
+    """Different indices from 0, below `size`, in one dimension: as int64, in their order.
+
+    Raises:
+        InputError: anything else; the message calls them `name`.
+    """
+    array = np.asarray(values)
+    if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
+        raise InputError(
+            f"{name} must be whole numbers in one dimension, not {array.dtype} of shape "
+            f"{array.shape}"
+        )
+    outside = array[(array < 0) | (array >= (np.inf if size is None else size))]
+    if len(outside):
+        end = "or more" if size is None else f"to {size - 1}"
+        raise InputError(f"{name} holds {outside[:5].tolist()}; indices are 0 {end}")
+    if len(np.unique(array)) < len(array):
+        raise InputError(f"{name} holds an index twice")
+    return array.astype(np.int64)
+
+
+class Pool:
+    """Which training samples are labelled; the others are the unlabelled pool D_pool.
+
+    `excluded` samples (the validation set) are neither labelled nor in the pool.
+    """
+
+    def __init__(self, size: int, excluded: np.ndarray | None = None) -> None:
+        self._labelled = np.zeros(size, dtype=bool)
+        self._open = np.ones(size, dtype=bool)
+        if excluded is not None:
+            self._open[excluded] = False
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """Indices of the labelled set D_lab, ascending."""
+        return np.flatnonzero(self._labelled)
+
+    @property
+    def unlabelled(self) -> np.ndarray:
+        """Indices of D_pool, ascending."""
+        return np.flatnonzero(self._open)
+
+    def label(self, indices: np.ndarray) -> None:
+        """Move `indices` from the pool to the labelled set.
+
+        Raises:
+            InputError: an index twice, outside the pool, or labelled before; nothing is changed.
+        """
+        indices = check_indices("a batch", indices, len(self._open))
+        taken = indices[~self._open[indices]]
+        if len(taken):
+            raise InputError(f"already labelled or not in the pool: {taken[:5].tolist()}")
+        self._labelled[indices] = True
+        self._open[indices] = False
+
+    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Random sub-pool D_sub of `n` unlabelled indices, in random order (Alg. 1, line 6).
+
+        The order is drawn over all samples, so pools that differ in a few labels, as those of
+        two strategies with the same seed do, get sub-pools that differ in as few.
+
+        Raises:
+            InputError: fewer than `n` samples are left.
+        """
+        order = rng.permutation(len(self._open))
+        order = order[self._open[order]]
+        if n > len(order):
+            raise InputError(f"a sub-pool of {n} was asked for, but only {len(order)} are left")
+        return order[:n]
+
+
+def balanced(labels: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """`size` random indices as balanced over the classes as possible (Sec. 4.2: 20, two of each).
+
+    Raises:
+        InputError: more than there are samples.
+    """
+    if size > len(labels):
+        raise InputError(f"{size} initial labels asked for, but the set has {len(labels)} samples")
+    order = rng.permutation(len(labels))
+    rank = np.empty(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        rank[members] = np.arange(len(members))
+    return order[np.argsort(rank[order], kind="stable")][:size]
+
+
 def _grey(kind: str) -> Callable[[Path, bool], Arrays]:
     def half(root: Path, train: bool) -> Arrays:
         from torchvision import datasets
@@ -77,14 +329,14 @@ def of_test(whole: Halves, rng: np.random.Generator) -> Halves:
 
 
 def of_both(whole: Halves, rng: np.random.Generator) -> Halves:
-    """20,000 training and 5,000 test images, or all there are, with each class's share kept."""
+    """20,000 training and 5,000 test images, or all of smaller halves, stratified by class."""
     train = stratified(whole[1], 20_000, rng)
     test = stratified(whole[3], 5_000, rng)
     return whole[0][train], whole[1][train], whole[2][test], whole[3][test]
 
 
 def stratified(labels: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """`size` random indices with each class's share, to less than one; all if there are fewer."""
+    """`size` random indices, stratified by class to within one sample; all if there are fewer."""
     order = rng.permutation(len(labels))
     by_class = order[np.argsort(labels[order], kind="stable")]
     size = min(size, len(labels))
@@ -104,7 +356,7 @@ def download(name: str, folder: Path) -> Halves:
     in `folder/raw`.
 
     Raises:
-        InputError: the files are neither there nor to be had.
+        InputError: the files are not there and cannot be downloaded.
     """
     raw = folder / "raw"
     try:
@@ -115,248 +367,10 @@ def download(name: str, folder: Path) -> Halves:
             f"data set {name!r} is not in {folder} and could not be downloaded ({error}). "
             f"Either connect to the network and try again, or put {name}.npz (see the README, "
             f"'Data') into that folder; IALE_DATA names another folder. "
-            f"What a download that was cut off left in {raw} can be deleted"
+            f"Files left by an interrupted download in {raw} can be deleted"
         ) from error
     return tuple(
         np.ascontiguousarray(array, dtype=kind)
         for half in halves
         for array, kind in zip(half, (np.uint8, np.int64), strict=True)
     )
-
-
-SAMPLES = Path(__file__).parent / "samples"
-KEYS = ("train_images", "train_labels", "test_images", "test_labels")
-# What numpy.load and zipfile raise for files that are no archive, cut off, or changed on disk.
-UNREADABLE = (
-    OSError,
-    EOFError,
-    ValueError,
-    TypeError,
-    NotImplementedError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """A classification data set in memory.
-
-    Inputs are uint8 images, N x H x W or N x H x W x 3, or float32 points, N x 2; labels are
-    int64 from 0.
-    """
-
-    name: str
-    train_inputs: np.ndarray
-    train_labels: np.ndarray
-    test_inputs: np.ndarray
-    test_labels: np.ndarray
-
-    @property
-    def classes(self) -> int:
-        """Number of classes C."""
-        return int(max(self.train_labels.max(), self.test_labels.max())) + 1
-
-    @property
-    def halves(self) -> Halves:
-        """Train inputs, train labels, test inputs, test labels."""
-        return self.train_inputs, self.train_labels, self.test_inputs, self.test_labels
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """8 hexadecimal digits that change with any input or label."""
-        check = 0
-        for array in self.halves:
-            check = zlib.crc32(np.ascontiguousarray(array).data, check)
-        return f"{check:08x}"
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one input: (H, W), (H, W, 3) or (2,)."""
-        return self.train_inputs.shape[1:]
-
-
-def folder() -> Path:
-    """Where array files are kept: `$IALE_DATA`, or the user's cache."""
-    return Path(os.environ.get("IALE_DATA") or user_cache_dir("ialelib"))
-
-
-def available() -> list[str]:
-    """Names that `load` accepts: torchvision's, their samples, and files dropped in."""
-    dropped = {path.stem for where in (folder(), SAMPLES) for path in where.glob("[!.]*.npz")}
-    subsets = {f"{name}-{size}" for name in TORCHVISION for size in SUBSETS}
-    return sorted(dropped | set(TORCHVISION) | subsets)
-
-
-def load_data(name: str) -> DataSet:
-    """The data set of that name (Sec. 4.1).
-
-    Looks for `NAME.npz` in `folder()`, then among the shipped samples; else downloads the
-    original files through torchvision and keeps them as `NAME.npz`. `SET-10k` and `SET-25k`,
-    where there is no such file, are drawn from that set, always the same (`sources.SUBSETS`).
-
-    Raises:
-        InputError: unknown name, unreadable or malformed file, or not cached and no network.
-    """
-    for where in (folder(), SAMPLES):
-        path = where / f"{name}.npz"
-        if path.exists():
-            return read(path)
-    whole, _, size = name.rpartition("-")
-    if whole in TORCHVISION and size in SUBSETS:
-        return DataSet(name, *SUBSETS[size](load_data(whole).halves, stream(0, name)))
-    if name not in TORCHVISION:
-        raise unknown("data set", name, available())
-    path = folder() / f"{name}.npz"
-    arrays = download(name, folder())
-    with atomic(path) as temporary, temporary.open("wb") as file:
-        named: dict[str, Any] = dict(zip(KEYS, arrays, strict=True))
-        np.savez_compressed(file, **named)
-    return read(path)
-
-
-def read(path: Path) -> DataSet:
-    """Read and check an array file.
-
-    Raises:
-        InputError: not an npz file, truncated, or with other arrays than `KEYS` describe.
-    """
-    try:
-        # numpy.load leaves a file open that it cannot read.
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            missing = [key for key in KEYS if key not in file]
-            if missing:
-                raise InputError(
-                    f"{path} lacks the arrays {', '.join(missing)}; it needs {', '.join(KEYS)}"
-                )
-            arrays = [file[key] for key in KEYS]
-    except UNREADABLE as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(
-            f"{path} is not a readable array file ({error}); delete it and load again, "
-            "or put a good copy in its place"
-        ) from error
-    _check(path, *arrays)
-    train_labels, test_labels = arrays[1].astype(np.int64), arrays[3].astype(np.int64)
-    return DataSet(path.stem, arrays[0], train_labels, arrays[2], test_labels)
-
-
-def _check(path: Path, *arrays: np.ndarray) -> None:
-    train_images, train_labels, test_images, test_labels = arrays
-    for part, images, labels in (
-        ("train", train_images, train_labels),
-        ("test", test_images, test_labels),
-    ):
-        colours = images.shape[3:]
-        if images.dtype != np.uint8 or images.ndim < 3 or colours not in ((), (3,)):
-            raise InputError(
-                f"{path}: {part}_images must be uint8, N x H x W or N x H x W x 3, "
-                f"not {images.dtype} of shape {images.shape}"
-            )
-        if not np.issubdtype(labels.dtype, np.integer) or labels.shape != images.shape[:1]:
-            raise InputError(
-                f"{path}: {part}_labels must be {len(images)} whole numbers, "
-                f"not {labels.dtype} of shape {labels.shape}"
-            )
-        if len(labels) == 0 or labels.min() < 0:
-            raise InputError(f"{path}: {part}_labels must start from 0 and not be empty")
-    if train_images.shape[1:] != test_images.shape[1:]:
-        raise InputError(f"{path}: train and test images differ in shape")
-
-
-def toy_gaussians(
-    train: int = 2000, test: int = 2000, overlap: float = 0.2, seed: int = 0
-) -> DataSet:
-    """Two unit Gaussians in the plane, one per class (Fig. 1a).
-
-    `overlap` is the overlapping coefficient of the two densities, the integral of their minimum:
-    2 Phi(-d/2) for means a distance d apart. The best possible accuracy is 1 - overlap/2.
-
-    Raises:
-        InputError: overlap outside (0, 1].
-    """
-    if not 0 < overlap <= 1:
-        raise InputError(f"overlap must lie in (0, 1], not {overlap}")
-    half = -NormalDist().inv_cdf(overlap / 2)
-    rng = stream(seed, "toy")
-    labels = rng.integers(0, 2, train + test)
-    points = rng.standard_normal((train + test, 2))
-    points[:, 0] += np.where(labels == 1, half, -half)
-    points = points.astype(np.float32)
-    return DataSet("toy", points[:train], labels[:train], points[train:], labels[train:])
-
-
-class Pool:
-    """Which training samples are labelled; the others are the unlabelled pool D_pool.
-
-    `excluded` samples (the validation set) are neither labelled nor in the pool.
-    """
-
-    def __init__(self, size: int, excluded: np.ndarray | None = None) -> None:
-        self._labelled = np.zeros(size, dtype=bool)
-        self._open = np.ones(size, dtype=bool)
-        if excluded is not None:
-            self._open[excluded] = False
-
-    @property
-    def labelled(self) -> np.ndarray:
-        """Indices of the labelled set D_lab, ascending."""
-        return np.flatnonzero(self._labelled)
-
-    @property
-    def unlabelled(self) -> np.ndarray:
-        """Indices of D_pool, ascending."""
-        return np.flatnonzero(self._open)
-
-    def label(self, indices: np.ndarray) -> None:
-        """Move `indices` from the pool to the labelled set.
-
-        Raises:
-            InputError: an index twice, outside the pool, or labelled before; nothing is changed.
-        """
-        indices = np.asarray(indices)
-        if indices.size and not np.issubdtype(indices.dtype, np.integer):
-            raise InputError(f"a batch holds indices, not {indices.dtype} values")
-        indices = indices.astype(np.int64)
-        outside = (indices < 0) | (indices >= len(self._open))
-        if outside.any():
-            raise InputError(f"no such samples in the pool: {indices[outside][:5].tolist()}")
-        if len(np.unique(indices)) < len(indices):
-            raise InputError("a batch holds the same sample twice")
-        taken = indices[~self._open[indices]]
-        if len(taken):
-            raise InputError(f"already labelled or not in the pool: {taken[:5].tolist()}")
-        self._labelled[indices] = True
-        self._open[indices] = False
-
-    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Random sub-pool D_sub of `n` unlabelled indices, in random order (Alg. 1, line 6).
-
-        The order is drawn over all samples, so pools that differ in a few labels, as those of
-        two strategies with the same seed do, get sub-pools that differ in as few.
-
-        Raises:
-            InputError: fewer than `n` samples are left.
-        """
-        order = rng.permutation(len(self._open))
-        order = order[self._open[order]]
-        if n > len(order):
-            raise InputError(f"a sub-pool of {n} was asked for, but only {len(order)} are left")
-        return order[:n]
-
-
-def balanced(labels: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """`size` random indices with the classes as even as can be (Sec. 4.2: 20, two of each).
-
-    Raises:
-        InputError: more asked for than there are.
-    """
-    if size > len(labels):
-        raise InputError(f"{size} initial labels asked for, but the set has {len(labels)} samples")
-    order = rng.permutation(len(labels))
-    rank = np.empty(len(labels), dtype=np.int64)
-    for label in np.unique(labels):
-        members = order[labels[order] == label]
-        rank[members] = np.arange(len(members))
-    return order[np.argsort(rank[order], kind="stable")][:size]

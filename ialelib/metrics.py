@@ -1,4 +1,4 @@
-"""How strategies are compared: AUBC, paired tests, intervals, penalty matrix, mean ranks."""
+"""Comparison of strategies: AUBC, paired tests, intervals, penalty matrix, mean ranks."""
 
 from collections.abc import Iterable
 from itertools import permutations
@@ -20,6 +20,36 @@ def aubc(labels: np.ndarray, accuracy: np.ndarray) -> float:
     if len(labels) < 2:
         raise InputError("a learning curve needs at least two points for its AUBC")
     return float(np.trapezoid(accuracy, labels) / (labels[-1] - labels[0]))
+
+
+def mean_interval(values: pd.Series) -> float:
+    """Half the 95% interval of the mean (Student's t); NaN for a single value."""
+    few = len(values) < 2
+    return float("nan") if few else float(t.ppf(0.975, len(values) - 1) * values.sem())
+
+
+def check_curves(curves: pd.DataFrame, rise: float = 0.05, differ: bool = False) -> str:
+    """How many curves these are, in words, once they have passed as a fair comparison.
+
+    At the first size all strategies of a seed must have the same accuracy (they share split,
+    labels and weights), from the first size to the last the mean accuracy must rise by more than
+    `rise`, and no sample may be bought twice. `differ`: strategies must choose different batches.
+
+    Raises:
+        AssertionError: which of these does not hold.
+    """
+    unit = ["dataset", "seed"]
+    starts = curves[curves["labels"] == curves["labels"].min()].groupby(unit)
+    assert starts["accuracy"].nunique().eq(1).all(), "not paired: first classifiers differ"
+    ends = curves.groupby("labels")["accuracy"].mean()
+    assert ends.iloc[-1] > ends.iloc[0] + rise, f"accuracy rises by no more than {rise}"
+    if differ:
+        assert starts["chosen"].nunique().gt(1).all(), "all strategies chose the same batch"
+    columns = [name for name in ("strategy", "acq", "n", "width") if name in curves]
+    bought = curves.groupby([*unit, *columns])["chosen"].agg(" ".join).str.split()
+    assert bought.map(lambda batch: len(set(batch)) == len(batch)).all(), "a sample twice"
+    strategies, seeds = curves["strategy"].nunique(), curves["seed"].nunique()
+    return f"{strategies} strategies, {seeds} seeds, {len(curves)} rows"
 
 
 def aubc_table(curves: pd.DataFrame) -> pd.DataFrame:
@@ -100,7 +130,7 @@ def paired_tests(curves: pd.DataFrame, reference: str = "random") -> pd.DataFram
 
 
 def collected(tables: Iterable[pd.DataFrame], policy: str) -> pd.DataFrame:
-    """Learning curves of several tables in one, as if each classifier made a data set of its own.
+    """Learning curves of several tables in one, each classifier counted as a data set of its own.
 
     Datasets are called "mnist, cnn". Tables that compare several policies name each of them;
     there the one of that name is "policy", as elsewhere, and the others are left out by `shared`.
@@ -142,7 +172,7 @@ def penalty_matrix(curves: pd.DataFrame, level: float = 0.05) -> pd.DataFrame:
     """How often the strategy of a row beats that of a column (Ash et al. 2020, Sec. 4).
 
     On each data set the accuracies after 1, 2, 4, 8, ... acquisitions are compared by two-sided
-    t-tests, paired by seed; every win adds one part in as many as there are comparisons. So a cell
+    t-tests, paired by seed; every win adds one over the number of comparisons. So a cell
     is at most the number of data sets. The last row, "mean", is the mean of each column over the
     other strategies: the lower, the less often beaten.
 
@@ -182,15 +212,15 @@ def mean_ranks(curves: pd.DataFrame) -> pd.Series:
 
 
 def friedman(curves: pd.DataFrame) -> float:
-    """p-value of the hypothesis that all strategies rank alike (Demšar 2006, Sec. 3.2.2)."""
+    """p-value of the hypothesis that all strategies rank equally (Demšar 2006, Sec. 3.2.2)."""
     return float(friedmanchisquare(*aubc_table(curves).to_numpy().T).pvalue)
 
 
 def critical_difference(strategies: int, runs: int, level: float = 0.05) -> float:
-    """Least difference of mean ranks that is significant by Nemenyi's test.
+    """Smallest difference of mean ranks that is significant by Nemenyi's test.
 
     Demšar (2006), Sec. 3.2.2. `runs` are taken as independent; seeds on one data set are not
-    quite, so with few data sets it is an optimistic bound.
+    fully, so with few data sets it is an optimistic bound.
 
     >>> round(critical_difference(5, 30), 3)
     1.114

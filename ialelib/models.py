@@ -24,7 +24,7 @@ INTEGER = {
 
 
 class Dropout(nn.Dropout):
-    """Dropout of rows of `features` numbers, with masks from bit operations on random words.
+    """Dropout of rows of `features` values, with masks from bit operations on random words.
 
     On a CPU `nn.Dropout` takes a quarter of the training time of a small CNN. `given`, where set,
     is the mask to use instead of a fresh one.
@@ -47,7 +47,7 @@ class Dropout(nn.Dropout):
         return lanes[:size].view(batch, self.features)
 
     def mask(self, batch: int, dtype: torch.dtype, generator: Noise | None = None) -> Tensor:
-        """batch x features numbers: 0 with probability p (to 2^-15), else 1 / (1 - p)."""
+        """batch x features values: 0 with probability p (to 2^-15), else 1 / (1 - p)."""
         lanes = self.lanes(batch, generator)
         # 15 random bits, less the threshold: the sign says whether to drop.
         lanes = lanes.bitwise_right_shift_(1).sub_(round((self.p - 0.5) * 2**15))
@@ -124,7 +124,7 @@ class ToyMLP(Classifier):
 
     def __init__(self, classes: int, shape: tuple[int, ...]) -> None:
         super().__init__(16, classes, dropout=0.0)
-        self.hidden = nn.Linear(_numbers(shape), 16)
+        self.hidden = nn.Linear(_size(shape), 16)
         self.last = nn.Linear(16, 16)
 
     @override
@@ -137,7 +137,7 @@ class MLP(Classifier):
 
     def __init__(self, classes: int, shape: tuple[int, ...]) -> None:
         super().__init__(128, classes, dropout=0.25)
-        self.hidden = nn.Linear(_numbers(shape), 128)
+        self.hidden = nn.Linear(_size(shape), 128)
         self.drop_hidden = Dropout(0.25, 128)
         self.last = nn.Linear(128, 128)
 
@@ -181,7 +181,7 @@ class CNN(Classifier):
 class ResNet18(Classifier):
     """ResNet-18 (He et al. 2016) with 16-32-64-128 channels and a 3x3 stem. D = 128.
 
-    Dropout 0.25 before the soft-max layer, so that MC-Dropout applies.
+    Dropout 0.25 before the softmax layer, so that MC-Dropout applies.
     """
 
     def __init__(self, classes: int, shape: tuple[int, ...]) -> None:
@@ -202,7 +202,7 @@ class ResNet18(Classifier):
 
 
 def _stage(inside: int, outside: int, stride: int) -> nn.Sequential:
-    # torchvision takes 200 MB of memory, which only this classifier needs.
+    # Importing torchvision takes 200 MB; only this classifier needs it.
     from torchvision.models.resnet import BasicBlock
 
     shortcut = None
@@ -219,11 +219,52 @@ def _channels(shape: tuple[int, ...]) -> int:
     return shape[2] if len(shape) == 3 else 1
 
 
-def _numbers(shape: tuple[int, ...]) -> int:
+def _size(shape: tuple[int, ...]) -> int:
     return int(torch.Size(shape).numel())
 
 
-CLASSIFIERS: dict[str, Callable[[int, tuple[int, ...]], Classifier]] = {
+class Own(Classifier):
+    """Any torch module that returns N x C logits, as a classifier of this library.
+
+    Its embedding is the input of its last linear layer. Where it has dropout, use `nn.Dropout`.
+
+    Raises:
+        InputError: a module without a linear layer, or that gives anything but that layer's logits.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        nn.Module.__init__(self)
+        self.network = network
+        linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
+        if not linear:
+            raise InputError("a classifier of your own must end in an nn.Linear layer")
+        self.__dict__["head"] = linear[-1]  # by another name it would be saved twice
+
+    @override
+    def features(self, inputs: Tensor) -> Tensor:
+        return inputs
+
+    @override
+    def predict_features(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        seen: list[Tensor] = []
+        handle = self.head.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+        try:
+            logits = self.network(features)
+        finally:
+            handle.remove()
+        sizes = (len(features), self.head.out_features), (len(features), self.head.in_features)
+        shapes = [tuple(getattr(x, "shape", ())) for x in (logits, *seen)]
+        if shapes != list(sizes):
+            raise InputError(
+                f"a classifier of your own must return logits {sizes[0]}, made by its last linear "
+                f"layer from embeddings {sizes[1]}; here are {shapes}"
+            )
+        return logits, seen[0]
+
+
+Factory = Callable[[int, tuple[int, ...]], nn.Module]
+"""Makes a fresh classifier for a number of classes and an input shape: a class, or a function."""
+CLASSIFIERS: dict[str, Factory] = {
     "toy_mlp": ToyMLP,
     "mlp": MLP,
     "cnn": CNN,
@@ -234,13 +275,18 @@ CONVOLUTIONAL = ("cnn", "resnet18")
 
 @dataclass(frozen=True)
 class Architecture:
-    """Which classifier, for how many classes and which input shape (H, W), (H, W, 3) or (2,)."""
+    """Which classifier, for how many classes and which input shape (H, W), (H, W, 3) or (2,).
 
-    name: str
+    `name` is one of `CLASSIFIERS`, or a `Factory` of one's own.
+    """
+
+    name: str | Factory
     classes: int
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        if callable(self.name):
+            return
         if self.name not in CLASSIFIERS:
             raise unknown("classifier", self.name, CLASSIFIERS)
         if self.name in CONVOLUTIONAL and len(self.shape) < 2:
@@ -248,12 +294,30 @@ class Architecture:
         if self.name == "cnn" and min(self.shape[:2]) < 6:
             raise InputError(f"classifier 'cnn' needs images of 6x6 or more, not {self.shape}")
 
+    @property
+    def label(self) -> str:
+        """What the classifier is called in tables and files."""
+        return self.name if isinstance(self.name, str) else self.name.__name__
+
 
 def build(architecture: Architecture, seed: int) -> Classifier:
-    """A fresh classifier whose initial weights depend on `seed` alone."""
+    """A fresh classifier whose initial weights depend on `seed` alone.
+
+    Raises:
+        InputError: one of one's own that does not give a logit for each class (see `Own`).
+    """
+    name = architecture.name
+    factory = CLASSIFIERS[name] if isinstance(name, str) else name
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return CLASSIFIERS[architecture.name](architecture.classes, architecture.shape)
+        made = factory(architecture.classes, architecture.shape)
+    model = made if isinstance(made, Classifier) else Own(made)
+    if model.head.out_features != architecture.classes:
+        raise InputError(
+            f"classifier {architecture.label!r} has {model.head.out_features} outputs for "
+            f"{architecture.classes} classes"
+        )
+    return model
 
 
 def to_float(inputs: Tensor) -> Tensor:

@@ -1,16 +1,15 @@
-"""What is published: tables and policies, with where each number comes from."""
+"""Publishing of tables and policies with their provenance."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
 from ialelib import policy as policies
-from ialelib.params.base import Params
 from ialelib.policy import Policy
 from ialelib.utils.files import atomic, project
 from ialelib.utils.machine import commit, machine
@@ -21,17 +20,31 @@ PRIVATE = ("runs", "figures", "processes")
 """Parameters that change where and how fast a notebook runs, but not what it finds."""
 
 
+class Settings(Protocol):
+    """A notebook's parameters, as `params.base.Params` has them."""
+
+    @property
+    def figures(self) -> str:
+        """Folder of figures and tables, relative to the project."""
+
+    def path(self, name: str) -> Path:
+        """Where the notebook writes a file of that name, e.g. "curves.csv"."""
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]:
+        """All parameters by name, as JSON has them."""
+
+
 def publish(
     table: pd.DataFrame,
-    settings: Params,
-    stem: str,
+    settings: Settings,
+    name: str,
     timings: bool = False,
     of: pd.DataFrame | None = None,
 ) -> None:
-    """Write a result table as STEM.csv into the figures' folder, with its provenance.
+    """Write a result table as NOTEBOOK_NAME.csv into the figures' folder, with its provenance.
 
     Columns of seconds are left out unless `timings` are what the table is about (14_run_time):
-    they differ from run to run, and all else does not. Added are, where the table has no such
+    only they differ between runs. Added are, where the table has no such
     column, dataset and seed (all that went into it), profile, params (a digest), commit,
     machine and versions. For a table that sums up another, `of`, the first two and the commit are
     all of that one's.
@@ -42,11 +55,11 @@ def publish(
     if of is not None:
         about_all |= {name: _joined(of[name].unique()) for name in SOURCES if name in of}
     added = {name: text for name, text in about_all.items() if name not in table}
-    with atomic(settings.figures_folder() / f"{stem}.csv") as temporary:
+    with atomic(settings.path(f"{name}.csv")) as temporary:
         lasting.assign(**added).to_csv(temporary, index=False)
 
 
-def provenance(settings: Params) -> dict[str, str]:
+def provenance(settings: Settings) -> dict[str, str]:
     """What `publish` adds to a table."""
     values = {k: v for k, v in settings.model_dump(mode="json").items() if k not in PRIVATE}
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
@@ -72,16 +85,16 @@ def _joined(values: Iterable[Any]) -> str:
 
 
 def publish_policy(policy: Policy, history: pd.DataFrame, results: pd.DataFrame, name: str) -> None:
-    """Save a policy as `policies/NAME.safetensors` of the project, with its card (`write`)."""
+    """Save a policy as `policies/NAME.safetensors` of the project, with its card (`write_card`)."""
     folder = project() / "policies"
     policies.save_policy(policy, folder / f"{name}.safetensors")
     write_card(policy, history, results, folder / f"{name}.md")
 
 
 def write_card(policy: Policy, history: pd.DataFrame, results: pd.DataFrame, path: Path) -> None:
-    """Write the card of a policy that `dagger.train` returned, as Markdown.
+    """Write the card of a policy that `train_policy` returned, as Markdown.
 
-    `history` is `dagger.train`'s; `results` is `metrics.compare`'s.
+    `history` is `train_policy`'s; `results` is `metrics.paired_tests`'.
     """
     config = dict(policy.about["imitation"])
     rows = {"dataset": policy.about["dataset"], **config.pop("setting"), **config}
@@ -90,8 +103,8 @@ def write_card(policy: Policy, history: pd.DataFrame, results: pd.DataFrame, pat
     text = f"""# Policy {path.stem}
 
 A policy trained by imitation (Algorithm 1 of IALE, JMLR 23(107), 2022) on {rows["dataset"]}.
-Load it with `ialelib.policy.load("{path.stem}")`. It reads embeddings of {policy.embedding} numbers
-and {policy.classes} classes; weights {policy.fingerprint()}.
+Load it with `ialelib.load_policy("{path.stem}")`. It reads embeddings of {policy.embedding}
+dimensions and {policy.classes} classes; weights {policy.fingerprint()}.
 
 ## Settings
 

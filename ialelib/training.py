@@ -9,21 +9,23 @@ import torch.nn.functional as F
 from joblib import Parallel, delayed
 from torch import Tensor
 
+from ialelib import kernels
 from ialelib.kernels import stacked
-from ialelib.models import CNN, Classifier, build, given_masks, to_float
+from ialelib.models import Classifier, build, given_masks, to_float
 from ialelib.recipes import Recipe, TrainJob, autocast, batches, number_type
 from ialelib.utils.adam import Adam
 from ialelib.utils.cpu import keep_memory, one_thread
 from ialelib.utils.machine import device
+from ialelib.utils.seeds import derive
 from ialelib.utils.workers import end_with_parent
 
-KEPT = 10_000_000  # a CNN has 4,608 features of 28x28 pixels
+KEPT = 10_000_000  # a CNN has 4,608 features for an image of 28x28 pixels
 
 
 def fit(job: TrainJob) -> Classifier:
     """Train one classifier on the CPU (Alg. 1, `initAndTrain`), in evaluation mode after.
 
-    The same job gives the same weights, bit for bit, whatever ran before.
+    The same job gives the same weights, bit for bit, regardless of what ran before.
 
     Raises:
         InputError: no labelled samples.
@@ -31,39 +33,26 @@ def fit(job: TrainJob) -> Classifier:
     keep_memory()
     model = job.fresh().to(memory_format=torch.channels_last)
     with one_thread():
-        if isinstance(model, CNN) and _has_kernels(job):
-            _fit_by_kernels(model, job)
-        else:
-            _fit_by_operators(model, job)
+        if not kernels.train(model, job):
+            with torch.random.fork_rng(devices=[]):  # own classifiers may have `nn.Dropout`
+                torch.manual_seed(derive(job.seed, "own dropout"))
+                _fit_torch(model, job)
     return model.eval()
 
 
-def _has_kernels(job: TrainJob) -> bool:
-    return job.inputs.dtype == np.uint8 and job.inputs.shape[1:] == job.architecture.shape
+def _fit_torch(model: Classifier, job: TrainJob) -> None:
+    """Adam on softmax cross-entropy, one batch a step: what `kernels.train` computes, too.
 
-
-def _fit_by_kernels(model: CNN, job: TrainJob) -> None:
-    # The compiler behind it takes memory and a second, which only this needs.
-    from ialelib.kernels.trainer import Steps
-
-    recipe, count = job.recipe, job.recipe.length(len(job.labels))
-    order, noise = job.generators(torch.device("cpu"))
-    steps = Steps(model, job.inputs, job.labels, recipe.batch_size, recipe.lr)
-    for step, batch in enumerate(batches(len(job.labels), recipe.batch_size, count, order)):
-        lanes = [drop.lanes(len(batch), noise) for drop in (model.drop, model.drop_maps)]
-        steps.step(batch, lanes, recipe.rate(step, count))
-    steps.finish()
-
-
-def _fit_by_operators(model: Classifier, job: TrainJob) -> None:
+    In the recipe's precision, where the kernels compute in float32.
+    """
     inputs, labels = torch.tensor(job.inputs), torch.tensor(job.labels)
     recipe, steps = job.recipe, job.recipe.length(len(labels))
-    drops, dtype, low = model.drops, number_type(recipe), autocast(recipe)
+    dtype, precision = number_type(recipe), autocast(recipe)
     optimiser = Adam(model.parameters(), recipe.lr)
     order, noise = job.generators(torch.device("cpu"))
     for step, batch in enumerate(batches(len(labels), recipe.batch_size, steps, order)):
-        masks = [drop.mask(len(batch), dtype, noise) for drop in drops]
-        with low, given_masks(drops, masks):
+        masks = [drop.mask(len(batch), dtype, noise) for drop in model.drops]
+        with precision, given_masks(model.drops, masks):
             logits_B_C, _ = model(to_float(inputs[batch]))
         loss = F.cross_entropy(logits_B_C.float(), labels[batch])
         loss.backward()
@@ -100,8 +89,8 @@ def predict(
 ) -> tuple[Tensor, Tensor]:
     """Logits (N, C) and embeddings (N, D), float32, `batch` inputs at a time.
 
-    Computes in float32 unless a recipe asks for less. The model's mode is kept: in training mode
-    dropout is active, as MC-Dropout needs it.
+    Computes in float32 unless a recipe asks for bfloat16. The model's mode is kept: in training
+    mode dropout is active, as MC-Dropout needs it.
     """
     recipe, where = recipe or Recipe(steps=1), model.head.weight.device.type
     # In one tensor each: small results of every batch, left between the large ones of the next,
@@ -120,10 +109,10 @@ def predict(
 def predict_often(
     model: Classifier, inputs: np.ndarray, passes: int, batch: int = 128
 ) -> list[Tensor]:
-    """Logits (N, C) of each of several passes: what `predict` gives time after time.
+    """Logits (N, C) of several passes: what as many calls of `predict` give, one after the other.
 
-    With dropout active they differ. What comes before it is computed once, and kept if that is no
-    more than `KEPT` numbers.
+    With dropout active they differ. What comes before it is computed once, and kept if it is no
+    more than `KEPT` values.
     """
     where = model.head.weight.device.type
     parts = [inputs[start : start + batch] for start in range(0, max(len(inputs), 1), batch)]

@@ -156,7 +156,7 @@ from toys import peak
 rng = np.random.default_rng(0)
 def images(n): return rng.integers(0, 256, (n, 28, 28), dtype=np.uint8), np.arange(n) % 10
 pool = data.DataSet("noise", *images(60_000), *images(10_000))
-curve = cycle.run(pool, cycle.Setting("cnn", budget=40), "badge", seed=0)
+curve = cycle.run_cycle(pool, cycle.CycleConfig("cnn", budget=40), "badge", seed=0)
 assert curve["labels"].tolist() == [20, 30, 40]
 print(peak())
 """

@@ -210,7 +210,7 @@ def test_arrays_on_disk_tensors_and_any_chunk_give_the_same(tmp_path: Path, dtyp
 MEMORY = """
 import numpy as np
 from ialelib.greedy import k_centre, k_means_pp
-from ialelib.rows import Rows
+from ialelib.utils.rows import Rows
 
 def memory(kind):
     return int(open("/proc/self/status").read().split(kind + ":")[1].split()[0]) * 1024

@@ -15,10 +15,10 @@ from ialelib.utils.errors import InputError
     ("batch", "message"),
     [
         ([5, 1], "already labelled"),
-        ([6, 6], "same sample twice"),
+        ([6, 6], "an index twice"),
         ([3], "not in the pool"),
-        ([10], "no such samples"),
-        ([-1], "no such samples"),
+        ([10], r"a batch holds \[10\]"),
+        ([-1], r"a batch holds \[-1\]"),
     ],
 )
 def test_pool_refuses_a_wrong_batch_and_stays_as_it_was(batch: list[int], message: str) -> None:

@@ -1,5 +1,6 @@
 """Rounds of several episodes with the same policy, one process each."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,7 @@ def done(toy: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.fixture
 def copied(done: Run, tmp_path: Path) -> Path:
-    for path in done[2].iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(done[2], tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
@@ -49,12 +49,18 @@ def rolled_out(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         numbers.append(given[2])
         return roll_out(*given)
 
-    monkeypatch.setattr("ialelib.dagger.roll_out", spy)
+    monkeypatch.setattr(dagger, "roll_out", spy)
     return numbers
 
 
+def kept(folder: Path, name: str) -> Path:
+    """A checkpoint of the one run that is kept in a folder."""
+    (path,) = folder.rglob(f"{name}.safetensors")
+    return path
+
+
 def files(folder: Path, kind: str) -> list[str]:
-    return [path.stem for path in sorted(folder.glob(f"{kind}-*.safetensors"))]
+    return [path.stem for path in sorted(folder.rglob(f"{kind}-*.safetensors"))]
 
 
 def test_only_experts_act_in_the_first_round_and_the_policy_may_in_the_next(done: Run) -> None:
@@ -74,7 +80,7 @@ def test_a_round_is_rolled_out_with_the_policy_fitted_after_the_round_before(
     seed = derive(PAIRS.seed, "policy", 2)
     examples = rollout.examples(saved[:2], PAIRS.target)
     by_hand, losses = policy.fit_policy(examples, PAIRS.parts, PAIRS.policy, seed)
-    assert by_hand.fingerprint() == load_policy(done[2] / "policy-002.safetensors").fingerprint()
+    assert by_hand.fingerprint() == load_policy(kept(done[2], "policy-002")).fingerprint()
     assert done[1]["loss"].tolist()[:2] == [losses[-1]] * 2
     for number, actor in ((1, None), (2, None), (3, by_hand), (4, by_hand)):
         assert_same_episode(roll_out(toy, PAIRS, number, actor), saved[number - 1])
@@ -97,7 +103,7 @@ def test_the_history_has_a_row_for_every_episode(done: Run) -> None:
     assert (history["seconds"] > 0).all()
 
 
-@pytest.mark.parametrize("imitation", [PAIRS, WARM])
+@pytest.mark.parametrize("config", [PAIRS, WARM])
 def test_two_processes_give_the_same_run_as_one(
     toy: DataSet, tmp_path: Path, config: DaggerConfig
 ) -> None:
@@ -129,7 +135,7 @@ def test_an_interrupted_run_resumes_to_the_same_result(
     processes: int,
 ) -> None:
     for name in lost:
-        (copied / f"{name}.safetensors").unlink()
+        kept(copied, name).unlink()
     again = run(toy, PAIRS, copied, processes=processes)
     assert same_policy(again[0], done[0])
     assert_same_run(copied, done[2])
@@ -168,6 +174,6 @@ def test_a_single_episode_left_uses_all_processes_for_its_classifiers(
 
     monkeypatch.setattr(dagger, "fit_many", spy)
     for name in ("episode-004", "policy-004"):
-        (copied / f"{name}.safetensors").unlink()
+        kept(copied, name).unlink()
     train_policy(toy, PAIRS, copied, processes=2)
     assert set(asked) == {2}

@@ -14,6 +14,7 @@ from ialelib.dagger import DaggerConfig
 from ialelib.policy import Policy, PolicyRecipe, load_policy
 from ialelib.rollout import TENSORS, Rollout
 
+POLICIES = "policy-*.safetensors"
 TOY = CycleConfig("toy_mlp", initial=20, budget=40, acq=10, n=30, recipe="toy")
 TINY = DaggerConfig(
     CycleConfig("toy_mlp", initial=10, budget=40, acq=10, n=30, recipe="toy"),
@@ -45,7 +46,7 @@ def same_weights(first: nn.Module, second: nn.Module) -> bool:
 
 
 def episodes(folder: Path) -> list[Rollout]:
-    return [rollout.load_rollout(path) for path in sorted(folder.glob("episode-*.safetensors"))]
+    return [rollout.load_rollout(path) for path in sorted(folder.rglob("episode-*.safetensors"))]
 
 
 def same_policy(one: Policy, other: Policy) -> bool:
@@ -63,8 +64,8 @@ def assert_same_run(one: Path, other: Path) -> None:
     """Every tensor of every episode and policy, bit for bit."""
     for a, b in zip(episodes(one), episodes(other), strict=True):
         assert_same_episode(a, b)
-    names = [path.name for path in sorted(one.glob("policy-*"))]
-    assert names == [path.name for path in sorted(other.glob("policy-*"))]
+    names = [str(path.relative_to(one)) for path in sorted(one.rglob(POLICIES))]
+    assert names == [str(path.relative_to(other)) for path in sorted(other.rglob(POLICIES))]
     for name in names:
         assert same_policy(load_policy(one / name), load_policy(other / name)), name
 

@@ -30,12 +30,12 @@ def one_at_a_time(config: CycleConfig) -> CycleConfig:
     return replace(config, acq=1, n=CANDIDATES)
 
 
-def config(
+def dagger_config(
     config: CycleConfig, episodes: int = 20, validation: int = 100, **more: Any
 ) -> DaggerConfig:
-    """Algorithm 1 as ALIL's; `more` are further fields of `Imitation` (seed, ranking, ...).
+    """Algorithm 1 as ALIL's; `more` are further fields of `DaggerConfig` (seed, ranking, ...).
 
-    The coin is 0.5 and the network that of IALE (A.1.1), over the soft-max of the candidates.
+    The coin is 0.5 and the network that of IALE (A.1.1), over the softmax of the candidates.
     """
     return DaggerConfig(
         one_at_a_time(config),
@@ -57,10 +57,10 @@ def run(
     folder: Path,
     processes: int = 1,
 ) -> pd.DataFrame:
-    """ALIL's cycles at the sizes of `setting`, to set beside those of `paired.run`; resumable.
+    """ALIL's cycles at the sizes of `config`, to compare with those of `paired.compare`; resumable.
 
     Same split, initial labels and weights for the same seed; sub-pools of its own. Columns as in
-    `cycle.run`, but the strategy is "alil", seconds are summed and `chosen` joined over the
+    `run_cycle`, but the strategy is "alil", seconds are summed and `chosen` joined over the
     acquisitions between two sizes.
 
     Raises:

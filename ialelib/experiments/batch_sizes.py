@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-from scipy.stats import t
 
 from ialelib import metrics
 from ialelib.cycle import CycleConfig
@@ -40,7 +39,7 @@ def run(
     policies: Mapping[str, Policy],
     processes: int = 1,
 ) -> pd.DataFrame:
-    """`paired.run` at every size, with columns acq and n added; resumable.
+    """`paired.compare` at every size, with columns acq and n added; resumable.
 
     Raises:
         InputError: as `cycle.check`, before anything is run.
@@ -58,8 +57,8 @@ def run(
 def aubc(curves: pd.DataFrame) -> pd.DataFrame:
     """AUBC of every cycle: strategy, acq, n, seed, aubc, and gain over random sampling.
 
-    All curves span the same labels, if not at the same steps. The gain is paired: random sampling
-    has the same seed and acquisition size; the size of its sub-pool does not matter.
+    All curves cover the same range of labels, with different step sizes. The gain is paired: random
+    sampling has the same seed and acquisition size; the size of its sub-pool does not matter.
 
     Raises:
         InputError: curves that begin or end at different numbers of labels, or without a random
@@ -86,12 +85,9 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     `margin` is half the 95% interval of the mean gain (Student's t), missing for a single seed.
     """
     grouped = table.groupby(UNIT[:-1])
-    found = grouped.agg(
+    return grouped.agg(
         seeds=("seed", "nunique"),
         aubc=("aubc", "mean"),
         gain=("gain", "mean"),
-        margin=("gain", "sem"),
+        margin=("gain", metrics.mean_interval),
     ).reset_index()
-    seeds = found["seeds"]
-    found["margin"] *= t.ppf(0.975, (seeds - 1).where(seeds > 1))
-    return found

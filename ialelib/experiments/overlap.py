@@ -1,18 +1,19 @@
 """What a policy's batches share with its experts' (Sec. 4.3, A.2.2, Figs. 4, 10, 11)."""
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ialelib import cycle
-from ialelib.cycle import Cycle, CycleConfig
+from ialelib.cycle import Cycle, CycleConfig, joined
 from ialelib.data import DataSet
-from ialelib.experts import EXPERTS, PAPER_EXPERTS
+from ialelib.experts import PAPER_EXPERTS
+from ialelib.models import Classifier
 from ialelib.policy import Policy
-from ialelib.recipes import recipe
 from ialelib.training import fit_many
 from ialelib.utils import cache
 
@@ -21,7 +22,7 @@ FAMILIES = {
     "soft-max": ("confidence", "entropy"),
     "diversity": ("coreset", "badge"),
 }
-"""The families of Fig. 4: combined models, one model's soft-max, and those that seek diversity."""
+"""The families of Fig. 4: combined models, one model's softmax, and those that seek diversity."""
 
 LED_BY = ("policy", "random")
 
@@ -34,7 +35,7 @@ def run(
     folder: Path,
     processes: int = 1,
 ) -> pd.DataFrame:
-    """Cycles led by the policy, with every expert's batch at each acquisition; resumable by seed.
+    """Cycles in which the policy's batches are labelled, beside every expert's; resumable by seed.
 
     Columns: dataset, seed, labels, strategy ("policy", "random" or an expert), chosen (its batch
     from the same sub-pool, indices separated by blanks).
@@ -43,14 +44,9 @@ def run(
         InputError: as `cycle.check`, before anything is trained.
     """
     cycle.check(data, config, PAPER_EXPERTS, {"policy": policy})
-    about = {
-        **asdict(config),
-        "recipe": asdict(recipe(config.recipe)),
-        "policy": policy.fingerprint(),
-        "data": data.fingerprint,
-    }
+    about = {**config.about(data), "policy": policy.fingerprint()}
     tasks = {
-        folder / cache.file_name(f"{data.name}-overlap-{seed:03d}", about): partial(
+        cache.table_file(folder, f"{data.name}-overlap-{seed:03d}", about): partial(
             _choices, data, config, policy, seed
         )
         for seed in seeds
@@ -59,22 +55,22 @@ def run(
 
 
 def _choices(data: DataSet, config: CycleConfig, policy: Policy, seed: int) -> pd.DataFrame:
-    strategies = {"policy": policy.select, "random": EXPERTS["random"]}
-    strategies |= {name: EXPERTS[name] for name in PAPER_EXPERTS}
-    chain, rows = Cycle(data, config, seed), []
-    while chain.due:
+    chain = Cycle(data, config, seed)
+    policies = {"policy": policy}
+
+    def acquire(_: Classifier | None) -> tuple[list[dict[str, Any]], np.ndarray, None]:
         model, *members = fit_many([chain.job(), *chain.member_jobs()])
         sub_pool = chain.sub_pool()
         query = chain.query(model, sub_pool, members)
-        batches = {
-            name: sub_pool[choose(query, chain.due, chain.rng(name))]
-            for name, choose in strategies.items()
-        }
-        rows += [
-            {"labels": chain.labels, "strategy": name, "chosen": " ".join(map(str, batch))}
+        names = *LED_BY, *PAPER_EXPERTS
+        batches = {name: sub_pool[chain.select(query, name, policies)] for name in names}
+        rows = [
+            {"labels": chain.labels, "strategy": name, "chosen": joined(batch)}
             for name, batch in batches.items()
         ]
-        chain.pool.label(batches["policy"])
+        return rows, batches["policy"], None
+
+    rows = [row for some in chain.acquisitions(acquire) for row in some]
     return pd.DataFrame(rows).assign(dataset=data.name, seed=seed)
 
 

@@ -1,24 +1,24 @@
-"""A plain training loop, as an engineer has it already, and cycles on top of it."""
+"""A plain training loop, as users bring their own, and cycles on top of it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from scipy.stats import t
 from torch import Tensor, nn
 
+from ialelib.cycle import Cycle, CycleConfig, joined
 from ialelib.data import DataSet, Pool, balanced
 from ialelib.inference import selection
-from ialelib.metrics import aubc
+from ialelib.metrics import aubc, mean_interval
+from ialelib.models import Classifier
 from ialelib.policy import Policy
 from ialelib.utils import cache
 from ialelib.utils.cpu import one_thread
-from ialelib.utils.errors import InputError
 from ialelib.utils.seeds import derive, stream
 
 STEPS, BATCH, RATE = 200, 32, 3e-3
@@ -27,28 +27,14 @@ Network = Callable[[int], nn.Module]
 """Makes a fresh classifier with an embedding of that width."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """`initial` labels, then `acq` at a time out of `n` candidates, until `budget`.
-
-    The classifier is trained afresh for `steps` batches each time.
-    """
-
-    initial: int
-    budget: int
-    acq: int
-    n: int
-    steps: int = STEPS
-
-    def check(self, size: int) -> None:
-        """Raises InputError if it cannot run on a pool of that size."""
-        if (
-            min(self.initial, self.acq, self.steps) < 1
-            or not self.acq <= self.n <= size - self.budget
-        ):
-            raise InputError(f"{self} does not fit a pool of {size} images")
-        if self.budget < self.initial or (self.budget - self.initial) % self.acq:
-            raise InputError(f"budget must be initial and a multiple of acq more, not {self}")
+def small_cnn(width: int) -> nn.Module:
+    """A classifier of 28x28 grey images into ten classes that is none of this library's."""
+    return nn.Sequential(
+        *(nn.Conv2d(1, 16, 5, stride=2), nn.ReLU()),
+        *(nn.Conv2d(16, 32, 3, stride=2), nn.ReLU(), nn.Flatten()),
+        *(nn.Linear(32 * 5 * 5, width), nn.ReLU(), nn.Dropout(0.5)),
+        nn.Linear(width, 10),
+    )
 
 
 def to_input(images_N: Tensor) -> Tensor:
@@ -85,7 +71,7 @@ def accuracy(model: nn.Module, images_N: np.ndarray, labels_N: np.ndarray) -> fl
 
 
 def fresh(network: Network, width: int, seed: int) -> nn.Module:
-    """A classifier whose first weights depend on the seed alone."""
+    """A classifier whose initial weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "weights"))
         return network(width)
@@ -95,7 +81,8 @@ def cycle(
     data: DataSet,
     network: Network,
     width: int,
-    plan: Plan,
+    config: CycleConfig,
+    steps: int,
     strategy: str,
     seed: int,
     policy: Policy | None = None,
@@ -103,77 +90,69 @@ def cycle(
 ) -> pd.DataFrame:
     """One cycle with a policy, or at random without one; the data set's labels are the oracle.
 
-    For one seed every strategy gets the same initial labels, weights and candidates. Columns:
-    dataset, width, strategy, seed, labels, accuracy (test images), chosen (the next batch).
+    Of `config` only the sizes count: the classifier is `network`, trained afresh for `steps`
+    batches. For one seed every strategy gets the same initial labels, weights and candidates.
+    Columns: dataset, width, strategy, seed, labels, accuracy (test images), chosen (next batch).
     """
-    pool = Pool(len(data.train_labels))
-    pool.label(balanced(data.train_labels, plan.initial, stream(seed, "initial")))
-    rows = []
+    chain = Cycle(data, config, seed)
+    chain.pool = Pool(len(data.train_labels))
+    chain.pool.label(balanced(data.train_labels, config.initial, stream(seed, "initial")))
+
+    def measured() -> tuple[dict[str, Any], nn.Module]:
+        labelled = chain.pool.labelled
+        model = fresh(network, width, seed)
+        known = data.train_inputs[labelled], data.train_labels[labelled]
+        train(model, *known, derive(seed, "fit", len(labelled)), steps)
+        hits = accuracy(model, data.test_inputs, data.test_labels)
+        return {"labels": len(labelled), "accuracy": hits, "chosen": ""}, model
+
+    def acquire(_: Classifier | None) -> tuple[dict[str, Any], np.ndarray, None]:
+        row, model = measured()
+        labelled = chain.pool.labelled
+        if policy is None:
+            rng = selection.candidate_rng(seed, len(labelled))
+            batch = chain.pool.sample(config.n, rng)[: chain.due]
+        else:
+            batch = selection.next_batch(
+                model,
+                data.train_inputs,
+                labelled,
+                data.train_labels[labelled],
+                chain.due,
+                policy,
+                config.n,
+                preprocess=to_input,
+                seed=seed,
+                rule=rule,
+            )
+        return row | {"chosen": joined(batch)}, batch, None
+
     with one_thread():
-        while True:
-            labelled = pool.labelled
-            model = fresh(network, width, seed)
-            known = data.train_inputs[labelled], data.train_labels[labelled]
-            train(model, *known, derive(seed, "fit", len(labelled)), plan.steps)
-            hits = accuracy(model, data.test_inputs, data.test_labels)
-            batch = np.array([], dtype=int)
-            if len(labelled) < plan.budget:
-                batch = _choose(data, model, pool, plan, seed, policy, rule)
-            chosen = " ".join(map(str, batch))
-            rows.append({"labels": len(labelled), "accuracy": hits, "chosen": chosen})
-            if not len(batch):
-                break
-            pool.label(batch)
+        rows = [*chain.acquisitions(acquire), measured()[0]]
     head = {"dataset": data.name, "width": width, "strategy": strategy, "seed": seed}
     return pd.DataFrame([head | row for row in rows])
-
-
-def _choose(
-    data: DataSet,
-    model: nn.Module,
-    pool: Pool,
-    plan: Plan,
-    seed: int,
-    policy: Policy | None,
-    rule: str,
-) -> np.ndarray:
-    labelled = pool.labelled
-    if policy is None:
-        return pool.sample(plan.n, selection.candidate_rng(seed, len(labelled)))[: plan.acq]
-    return selection.next_batch(
-        model,
-        data.train_inputs,
-        labelled,
-        data.train_labels[labelled],
-        plan.acq,
-        policy,
-        plan.n,
-        preprocess=to_input,
-        seed=seed,
-        rule=rule,
-    )
 
 
 def tasks(
     data: DataSet,
     network: Network,
     width: int,
-    plan: Plan,
+    config: CycleConfig,
+    steps: int,
     policies: Mapping[str, Policy | None],
     seeds: Sequence[int],
     folder: Path,
     rule: str = "pool",
 ) -> cache.Tasks:
-    """Paired cycles of several policies, None for random sampling, for `units.run`.
+    """Paired cycles of several policies, None for random sampling, for `cache.run`.
 
     Raises:
-        InputError: a plan that does not fit the data.
+        InputError: sizes that do not fit the data.
     """
-    plan.check(len(data.train_labels))
-    numbers = asdict(plan)
+    config.check(data)
     about = {
-        "training": [numbers.pop("steps"), BATCH, RATE],
-        **numbers,
+        "training": [steps, BATCH, RATE],
+        **{name: getattr(config, name) for name in ("initial", "budget", "acq", "n")},
         "network": repr(network(width)),
         "data": data.fingerprint,
     }
@@ -181,9 +160,9 @@ def tasks(
     for seed in seeds:
         for name, policy in policies.items():
             own = {"policy": policy.fingerprint(), "rule": rule} if policy else {}
-            file = cache.file_name(f"{data.name}-{width}-{name}-{seed:03d}", about | own)
-            given = data, network, width, plan, name, seed, policy, rule
-            found[folder / file] = partial(cycle, *given)
+            start = f"{data.name}-{width}-{name}-{seed:03d}"
+            given = data, network, width, config, steps, name, seed, policy, rule
+            found[cache.table_file(folder, start, about | own)] = partial(cycle, *given)
     return found
 
 
@@ -191,7 +170,8 @@ def run_steps(
     data: DataSet,
     network: Network,
     width: int,
-    plans: Sequence[Plan],
+    config: CycleConfig,
+    steps: Sequence[int],
     policies: Mapping[str, Policy | None],
     seeds: Sequence[int],
     folder: Path,
@@ -200,10 +180,10 @@ def run_steps(
     """Paired cycles with shorter and longer training; a data set's name says which."""
     planned = [
         (
-            tasks(data, network, width, plan, policies, seeds, folder),
-            {"dataset": f"{data.name}, {plan.steps} steps"},
+            tasks(data, network, width, config, count, policies, seeds, folder),
+            {"dataset": f"{data.name}, {count} steps"},
         )
-        for plan in plans
+        for count in steps
     ]
     return cache.run_groups(planned, processes, data.name)
 
@@ -213,7 +193,8 @@ def run_widths(
     network: Network,
     widths: Sequence[int],
     rules: Sequence[str],
-    plan: Plan,
+    config: CycleConfig,
+    steps: int,
     policy: Policy,
     seeds: Sequence[int],
     folder: Path,
@@ -225,7 +206,7 @@ def run_widths(
     """
     planned = []
     for width in widths:
-        shared = data, network, width, plan
+        shared = data, network, width, config, steps
         planned.append(tasks(*shared, {"random": None}, seeds, folder))
         for rule in rules if width != policy.embedding else rules[:1]:
             planned.append(tasks(*shared, {rule: policy}, seeds, folder, rule))
@@ -254,6 +235,4 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     `margin` is half the 95% interval of the mean gain (Student's t), missing for a single seed.
     """
     grouped = table.groupby(["dataset", "width", "strategy"], sort=False)["gain"]
-    found = grouped.agg(seeds="count", gain="mean", margin="sem").reset_index()
-    found["margin"] *= t.ppf(0.975, (found["seeds"] - 1).where(found["seeds"] > 1))
-    return found
+    return grouped.agg(seeds="count", gain="mean", margin=mean_interval).reset_index()

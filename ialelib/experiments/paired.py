@@ -1,85 +1,79 @@
 """Paired cycles of several strategies and seeds: in parallel, and resumable."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from ialelib import cycle
-from ialelib.cycle import CycleConfig
+from ialelib.cycle import CycleConfig, Strategy, name_of
 from ialelib.data import DataSet
 from ialelib.policy import Policy
-from ialelib.recipes import recipe
 from ialelib.utils import cache
 
 
 def compare(
-    data: DataSet,
+    data: DataSet | Iterable[DataSet],
     config: CycleConfig,
-    names: Sequence[str],
+    strategies: Sequence[Strategy],
     seeds: Iterable[int],
-    folder: Path,
+    folder: Path | None = None,
     policies: Mapping[str, Policy] | None = None,
     processes: int = 1,
 ) -> pd.DataFrame:
-    """Paired cycles of several strategies, one process per cycle; resumable.
+    """Learning curves of several strategies on one or several data sets; resumable.
 
-    Every finished cycle is a CSV file in `folder`, named after all it depends on, and is read
-    back instead of run again.
+    For one seed all strategies get the same split, initial labels, weights and sub-pools. Rows as
+    in `cycle.run_cycle`, one process per cycle. Every finished cycle is a CSV file in `folder`,
+    named after all it depends on, and is read back instead of run again; without a folder nothing
+    is kept. Own functions and classifiers count with their source (`cache.identity`).
 
     Raises:
         InputError: as `cycle.check`, before anything is run.
     """
-    planned = tasks(data, config, names, seeds, folder, policies or {})
-    return cache.run(planned, processes, data.name)
-
-
-def compare_all(
-    datasets: Iterable[DataSet],
-    config: CycleConfig,
-    names: Sequence[str],
-    seeds: Sequence[int],
-    folder: Path,
-    policies: Mapping[str, Policy] | None = None,
-    processes: int = 1,
-) -> pd.DataFrame:
-    """`run` on several data sets, one table below the other; all are checked before any is run."""
-    planned = [tasks(data, config, names, seeds, folder, policies or {}) for data in datasets]
-    return cache.run_groups([(part, {}) for part in planned], processes, "cycles")
+    sets, seeds = [data] if isinstance(data, DataSet) else list(data), list(seeds)
+    label = sets[0].name if len(sets) == 1 else "cycles"
+    with cache.kept_in(folder) as kept:
+        groups = [tasks(one, config, strategies, seeds, kept, policies or {}) for one in sets]
+        return cache.run_groups([(group, {}) for group in groups], processes, label)
 
 
 def tasks(
     data: DataSet,
     config: CycleConfig,
-    names: Sequence[str],
+    strategies: Sequence[Strategy],
     seeds: Iterable[int],
     folder: Path,
     policies: Mapping[str, Policy],
 ) -> cache.Tasks:
-    """The cycles of `run`, for `units.run`.
+    """The cycles of `compare` on one data set, for `cache.run`.
 
     Raises:
         InputError: as `cycle.check`.
     """
-    cycle.check(data, config, names, policies)
+    cycle.check(data, config, strategies, policies)
     return {
-        folder / _unit_file(data, config, name, seed, policies): partial(
-            cycle.run_cycle, data, config, name, seed, policies
+        _file(data, config, strategy, seed, folder, policies): partial(
+            cycle.run_cycle, data, config, strategy, seed, policies
         )
         for seed in seeds
-        for name in names
+        for strategy in strategies
     }
 
 
-def _unit_file(
-    data: DataSet, config: CycleConfig, name: str, seed: int, policies: Mapping[str, Policy]
-) -> str:
-    parts = {
-        **asdict(config),
-        "recipe": asdict(recipe(config.recipe)),
-        "policy": policies[name].fingerprint() if name in policies else "",
-        "data": data.fingerprint,
-    }
-    return cache.file_name(f"{data.name}-{config.classifier}-{name}-{seed:03d}", parts)
+def _file(
+    data: DataSet,
+    config: CycleConfig,
+    strategy: Strategy,
+    seed: int,
+    folder: Path,
+    policies: Mapping[str, Policy],
+) -> Path:
+    name, about = name_of(strategy), config.about(data)
+    policy = strategy if isinstance(strategy, Policy) else policies.get(name)
+    about["policy"] = policy.fingerprint() if policy else ""
+    if policy is None and not isinstance(strategy, str):
+        about["strategy"] = strategy
+    classifier = config.architecture(data).label
+    return cache.table_file(folder, f"{data.name}-{classifier}-{name}-{seed:03d}", about)

@@ -28,8 +28,8 @@ def cycles(
     folder: Path,
     policies: Mapping[str, Policy],
 ) -> pd.DataFrame:
-    """`paired.run` one cycle after the other, so that none slows down another."""
-    # The first classifier of a process pays for what torch sets up once.
+    """`paired.compare` sequentially, so that timings are undisturbed."""
+    # The first classifier of a process includes torch's one-time initialisation.
     fit_many([Cycle(data, config, seed=0).job()])
     return paired.compare(data, config, names, seeds, folder, policies, processes=1)
 
@@ -37,10 +37,9 @@ def cycles(
 def per_acquisition(curves: pd.DataFrame, reference: str = "random") -> pd.DataFrame:
     """Seconds of an acquisition, a row for each strategy.
 
-    Columns: strategy, train_seconds (the same for all: each trains classifiers of the same sizes,
-    so only chance could make a difference), query_seconds (the ensemble's members count as
-    querying), times (their sum, in units of the reference's). Both are medians over acquisitions,
-    which a moment's disturbance does not move.
+    Columns: strategy, train_seconds (the same for all, whose classifiers have the same sizes),
+    query_seconds (the ensemble's members count as querying), times (their sum, in units of the
+    reference's). Both are medians over acquisitions, robust to short disturbances.
     """
     asked = curves[curves["chosen"] != ""]
     query = asked.groupby("strategy", sort=False)["query_seconds"].median()
@@ -57,7 +56,7 @@ def episodes(
 ) -> pd.DataFrame:
     """Cost of policy-training episodes in which the experts act, one after the other; resumable.
 
-    A row for each method and episode: method, episode, labels (bought), scratch and tuned
+    A row for each method and episode: method, episode, labels (acquired), scratch and tuned
     (classifiers trained from scratch, and fine-tuned), seconds.
 
     Raises:
@@ -66,9 +65,7 @@ def episodes(
     for config in methods.values():
         config.check(data)
     tasks = {
-        folder / _unit_file(data, name, config, number): partial(
-            _episode, data, name, config, number
-        )
+        _file(data, name, config, number, folder): partial(_episode, data, name, config, number)
         for number in numbers
         for name, config in methods.items()
     }
@@ -76,7 +73,7 @@ def episodes(
 
 
 def per_label(table: pd.DataFrame) -> pd.DataFrame:
-    """Cost of a bought label by method: method, labels (an episode's), classifiers, seconds."""
+    """Cost of an acquired label by method: method, labels (an episode's), classifiers, seconds."""
     total = table.groupby("method", sort=False)[["labels", "scratch", "tuned", "seconds"]].sum()
     return pd.DataFrame(
         {
@@ -108,9 +105,7 @@ def _episode(data: DataSet, name: str, config: DaggerConfig, number: int) -> pd.
     return pd.DataFrame([row | {"scratch": scratch, "tuned": tuned, "seconds": rollout.seconds}])
 
 
-def _unit_file(data: DataSet, name: str, config: DaggerConfig, number: int) -> str:
-    about = config.as_dict()
-    about["recipe"] = asdict(recipe(config.cycle.recipe))
-    about["warm"] = asdict(recipe("warm"))
-    about["data"] = data.fingerprint
-    return cache.file_name(f"{data.name}-{name}-{number:03d}", about)
+def _file(data: DataSet, name: str, config: DaggerConfig, number: int, folder: Path) -> Path:
+    about = config.as_dict() | {"data": data.fingerprint}
+    about |= {"recipe": asdict(recipe(config.cycle.recipe)), "warm": asdict(recipe("warm"))}
+    return cache.table_file(folder, f"{data.name}-{name}-{number:03d}", about)

@@ -1,4 +1,4 @@
-"""Cheaper training with proof: recipes against 100 epochs, and warm against fresh rankings.
+"""Cheaper training, evaluated: recipes against 100 epochs, and warm against fresh rankings.
 
 Neither is in the paper, which trains every classifier for 100 epochs from fresh weights (Sec. 4.2).
 """
@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t
 
 from ialelib.cycle import Cycle, CycleConfig
 from ialelib.dagger import fit_distinct, score
 from ialelib.data import DataSet, balanced
-from ialelib.experts import EXPERTS, PAPER_EXPERTS
+from ialelib.experts import PAPER_EXPERTS
+from ialelib.metrics import mean_interval
 from ialelib.models import Architecture, Classifier
 from ialelib.recipes import Recipe, TrainJob, recipe
 from ialelib.training import correct_mask, fit_many
@@ -40,11 +40,11 @@ def accuracies(
     """Test accuracy of every recipe on class-balanced random labelled sets; resumable.
 
     For one seed and size, all recipes get the same samples and the same initial weights. Columns:
-    dataset, recipe, labels, seed, steps, seconds (of whatever else ran, too), accuracy (0 to 1),
-    samples (passed through the classifier in training).
+    dataset, recipe, labels, seed, steps, seconds (including other work on the machine), accuracy
+    (0 to 1), samples (passed through the classifier in training).
 
     Raises:
-        InputError: more labels asked for than there are.
+        InputError: more labels than samples.
     """
     if max(labels) > len(data.train_labels):
         raise InputError(
@@ -55,8 +55,8 @@ def accuracies(
         for size in labels:
             for name, how in recipes.items():
                 about = {**asdict(how), "classifier": classifier, "data": data.fingerprint}
-                path = cache.file_name(f"{data.name}-{name}-{size}-{seed:03d}", about)
-                tasks[folder / path] = partial(_accuracy, data, name, how, size, seed, classifier)
+                path = cache.table_file(folder, f"{data.name}-{name}-{size}-{seed:03d}", about)
+                tasks[path] = partial(_accuracy, data, name, how, size, seed, classifier)
     table = cache.run(tasks, processes, "recipes")
     pairs = zip(table["recipe"], table["labels"], strict=True)
     return table.assign(samples=[recipes[name].samples(size) for name, size in pairs])
@@ -96,8 +96,7 @@ def gaps(accuracies: pd.DataFrame) -> pd.DataFrame:
     grouped = joined.groupby(["dataset", "labels", "recipe"], sort=False)
     table = grouped[["steps", "samples", "accuracy", "gap", "samples_paper"]].mean()
     table.insert(0, "seeds", grouped.size())
-    quantile = t.ppf(0.975, (table["seeds"] - 1).clip(lower=1))
-    table.insert(5, "margin", quantile * grouped["gap"].sem())
+    table.insert(5, "margin", grouped["gap"].agg(mean_interval))
     table["work"] = table["samples"] / table.pop("samples_paper")
     return table.reset_index()
 
@@ -120,13 +119,13 @@ def rankings(
     on the same `validation` samples).
 
     Raises:
-        InputError: a setting that does not fit the data.
+        InputError: a configuration that does not fit the data.
     """
     config.check(data, validation)
     about = {**asdict(config), "fresh": asdict(recipe(config.recipe)), "validation": validation}
     about |= {name: asdict(how) for name, how in warm.items()} | {"data": data.fingerprint}
     tasks = {
-        folder / cache.file_name(f"{data.name}-rankings-{seed:03d}", about): partial(
+        cache.table_file(folder, f"{data.name}-rankings-{seed:03d}", about): partial(
             _ranked_episode, data, config, dict(warm), seed, validation
         )
         for seed in seeds
@@ -138,25 +137,17 @@ def _ranked_episode(
     data: DataSet, config: CycleConfig, warm: Mapping[str, Recipe], seed: int, validation: int
 ) -> pd.DataFrame:
     cycle = Cycle(data, config, seed, validation)
-    tables, model = [], None
-    while cycle.due:
-        if model is None:
-            (model,) = fit_many([cycle.job()])
-        batches = _proposals(cycle, model)
-        table, models = _ranked(cycle, model, batches, warm)
-        tables.append(table)
+
+    def acquire(model: Classifier | None) -> tuple[pd.DataFrame, np.ndarray, Classifier]:
+        current = model or fit_many([cycle.job()])[0]
+        sub_pool = cycle.sub_pool()
+        query = cycle.query(current, sub_pool, fit_many(cycle.member_jobs()))
+        batches = [np.sort(sub_pool[cycle.select(query, name)]) for name in PAPER_EXPERTS]
+        table, models = _ranked(cycle, current, batches, warm)
         best = table[table["method"] == FRESH[0]]["score"].argmax()
-        model = models[best]
-        cycle.pool.label(batches[best])
-    return pd.concat(tables).assign(dataset=data.name, seed=seed)
+        return table, batches[best], models[best]
 
-
-def _proposals(cycle: Cycle, model: Classifier) -> list[np.ndarray]:
-    """The batch of every expert, as sorted indices."""
-    sub_pool = cycle.sub_pool()
-    query = cycle.query(model, sub_pool, fit_many(cycle.member_jobs()))
-    chosen = [EXPERTS[name](query, cycle.due, cycle.rng(name)) for name in PAPER_EXPERTS]
-    return [np.sort(sub_pool[positions]) for positions in chosen]
+    return pd.concat(cycle.acquisitions(acquire)).assign(dataset=data.name, seed=seed)
 
 
 def _ranked(

@@ -1,4 +1,4 @@
-"""The next batch from one's own pool: any torch classifier, any images, one call."""
+"""The next batch from your own pool: any torch classifier, any images, one call."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,11 +10,10 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
 from ialelib import models
-from ialelib import policy as policies
-from ialelib.data import Pool
+from ialelib.data import Pool, check_indices
 from ialelib.inference import adapt
 from ialelib.inference.embeddings import Classify, extract
-from ialelib.policy import Policy
+from ialelib.policy import Policy, load_policy
 from ialelib.state import State, describe
 from ialelib.utils.errors import InputError, unknown
 from ialelib.utils.progress import progress
@@ -45,8 +44,9 @@ def next_batch(
 
     Args:
         classifier: a torch module that gives N x C logits, trained on the labelled images; the
-            embedding is found by `hooks.look`. Or a function that returns (logits, embedding).
-        images: the whole pool: an array, also one mapped from a file, a tensor, or a `Dataset` of
+            embedding is found by `embeddings.extract`. Or a function that returns both, (logits,
+            embedding).
+        images: the whole pool: an array, also a memory-mapped one, a tensor, or a `Dataset` of
             images or (image, label). Only the candidates and the labelled images are read.
         labelled: indices of the labelled images.
         labels: their classes, 0 to C - 1, in the same order.
@@ -110,7 +110,7 @@ def state_from(
     labels_L: np.ndarray,
     layer: str | None = None,
 ) -> State:
-    """Eq. 1 for any classifier: what it makes of batches of candidates and of labelled images."""
+    """Eq. 1 for any classifier: from batches of candidates and of labelled images."""
     known = extract(classifier, labelled, layer)
     classes = known.logits_N_C.shape[1]
     if labels_L.max() >= classes:
@@ -129,16 +129,6 @@ def state_from(
 def default_policy(classes: int) -> Policy:
     """The shipped policy for a number of classes (Sec. 4.4)."""
     return load_policy("mnist-cnn" if classes == 10 else "mnist-cnn-class_free")
-
-
-def load_policy(policy: str | Path | Policy) -> Policy:
-    """A policy by name or file, or itself."""
-    if isinstance(policy, Policy):
-        return policy
-    if not isinstance(policy, str | Path):
-        raise InputError(f"policy must be a name, a file or a policy, not {policy!r}")
-    with torch.random.fork_rng(devices=[]):  # layers draw weights before they get their own
-        return policies.load_policy(policy)
 
 
 def prepared(raw: Tensor, classifier: Classify, preprocess: Preprocess | None) -> Tensor:
@@ -181,7 +171,9 @@ def _rows(images: Images, indices: np.ndarray) -> Tensor:
         return torch.from_numpy(np.array(images[indices], dtype=images.dtype.newbyteorder("=")))
     rows = [_image(images[int(index)]) for index in indices]
     if len({image.shape for image in rows}) > 1:
-        raise InputError("the data set's images differ in size; give it a transform that cuts them")
+        raise InputError(
+            "the data set's images differ in size; give it a transform that resizes them"
+        )
     return torch.stack(rows)
 
 
@@ -196,16 +188,19 @@ def _image(item: Any) -> Tensor:
 
 
 def _labelled(labelled: Any, labels: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
-    labelled_L = _whole("labelled", labelled)
-    labels_L = _whole("labels", labels)
+    labelled_L, labels_L = check_indices("labelled", _array(labelled), size), _array(labels)
+    if labels_L.ndim != 1 or (labels_L.size and not np.issubdtype(labels_L.dtype, np.integer)):
+        raise InputError(
+            f"labels must be whole numbers in one dimension, not {labels_L.dtype} of shape "
+            f"{labels_L.shape}"
+        )
     if len(labels_L) != len(labelled_L):
         raise InputError(f"{len(labelled_L)} labelled indices, but {len(labels_L)} labels")
     if not len(labelled_L):
         raise InputError("nothing is labelled; label some images at random first, two of a class")
     if labels_L.min() < 0:
         raise InputError(f"labels must be 0 or more, not {labels_L.min()}")
-    _distinct("labelled", labelled_L, size)
-    return labelled_L, labels_L
+    return labelled_L, labels_L.astype(np.int64)
 
 
 def _sub_pool(
@@ -222,8 +217,7 @@ def _sub_pool(
                 f"candidates must be {acq} (acq) to {rest} (unlabelled) images, not {count}"
             )
         return pool.sample(int(count), rng)
-    given = _whole("candidates", candidates)
-    _distinct("candidates", given, size)
+    given = check_indices("candidates", _array(candidates), size)
     labelled = np.intersect1d(given, pool.labelled)
     if len(labelled):
         raise InputError(f"candidates are labelled already: {labelled[:5].tolist()}")
@@ -232,21 +226,5 @@ def _sub_pool(
     return given
 
 
-def _whole(name: str, values: Any) -> np.ndarray:
-    """One-dimensional whole numbers, int64."""
-    array = np.asarray(values.cpu() if isinstance(values, Tensor) else values)
-    whole = np.issubdtype(array.dtype, np.integer) or not array.size
-    if array.ndim != 1 or not whole:
-        raise InputError(
-            f"{name} must be whole numbers in one dimension, not {array.dtype} of shape "
-            f"{array.shape}"
-        )
-    return array.astype(np.int64)
-
-
-def _distinct(name: str, indices: np.ndarray, size: int) -> None:
-    outside = indices[(indices < 0) | (indices >= size)]
-    if len(outside):
-        raise InputError(f"{name} has {outside[:5].tolist()}, but the pool has {size} images")
-    if len(np.unique(indices)) < len(indices):
-        raise InputError(f"{name} has an index twice")
+def _array(values: Any) -> np.ndarray:
+    return np.asarray(values.cpu() if isinstance(values, Tensor) else values)

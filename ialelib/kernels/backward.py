@@ -1,7 +1,7 @@
 """Numba's kernels for the gradients of the CNN's convolutions, one sample after the other.
 
-Layouts are those of `ialelib.kernels`. Of the pooling's windows only those with a gradient that is
-not zero are visited.
+Layouts are those of `ialelib.kernels.common`. Of the pooling's windows only those with a gradient
+that is not zero are visited.
 """
 
 from typing import Any
@@ -16,17 +16,12 @@ from ialelib.kernels.common import (
     C,
     U,
     corners,
-    kernel,
     load_one,
     load_two,
 )
 from ialelib.kernels.conv1 import map_of_background, seen, sight, to_first
+from ialelib.kernels.jit import kernel
 from ialelib.kernels.vectors import add, add_scaled, lowest, nonzero, relu_mask, store
-
-# Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# first_kernels.py faa5639c315209dc
-# kernels.py 42958bce8896e156
-# vectors.py 11d7ecbaf7f133e9
 
 
 @kernel

@@ -10,25 +10,22 @@ Most of many images is background, pixels of one value: `spans` say where in eac
 of positions of the maps, there are others, from which to which. What sees the background alone has
 the same result everywhere, computed once.
 
-Nothing checks bounds: `ialelib.cnn_steps` does.
+Nothing checks bounds here: `ialelib.kernels.trainer` does, for all kernels.
 """
 
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from ialelib.kernels.jit import kernel
 from ialelib.kernels.vectors import PIECE, loader
-
-# Numba compiles anew what it keeps when this file changes; so here is the checksum of another:
-# vectors.py 11d7ecbaf7f133e9
 
 # Compile-time constants, so that the compiler unrolls the loops over them. Indices are unsigned,
 # as those that may be negative, counted from the end, keep it from using vector instructions.
 U = np.uint64
 C = 32  # channels of both convolutions' outputs
 SIDE = 4  # of the first convolution's kernel; the second's is 2
-PAIR, KERNEL = U(2 * C), U(4 * C)  # numbers in a row of the second's kernel, and in all of it
+PAIR, KERNEL = U(2 * C), U(4 * C)  # values in a row of the second's kernel, and in all of it
 NONE = np.uint8(4)  # where none of a window's four outputs is above zero
 ZERO = np.float32(0)
 FAR = 2**30  # more than an image has pixels in a row
@@ -38,15 +35,10 @@ FAR = 2**30  # more than an image has pixels in a row
 load_one, load_half, load_two = loader(C), loader(C // 2), loader(2 * C)
 load_piece = loader(PIECE)
 
-# Sums may be reordered, at compile time, and products fused with them; nothing else.
-kernel: Any = njit(
-    cache=True, nogil=True, boundscheck=False, error_model="numpy", fastmath={"contract", "reassoc"}
-)
-
 
 @kernel
 def look_up(inputs_N: Any, rows_B: Any, levels: Any, image_B: Any) -> None:
-    """Fill a batch with the numbers that stand for the bytes of some inputs."""
+    """Fill a batch with the float values of some inputs' bytes."""
     for b in range(len(rows_B)):
         taken, image = inputs_N[rows_B[b]], image_B[b]
         for i in range(U(len(image))):
@@ -132,8 +124,8 @@ def corners(width: int, windows: int) -> Any:
 
 
 @kernel
-def drop(numbers: Any, lanes: Any, dropout: Any) -> None:
-    """Dropout in place: `dropout` is what random bits must reach, and what kept numbers grow by."""
+def drop(values: Any, lanes: Any, dropout: Any) -> None:
+    """Dropout in place; `dropout`: what random bits must reach, and the factor of kept values."""
     limit, growth = dropout
-    for i in range(U(len(numbers))):
-        numbers[i] = numbers[i] * growth if lanes[i] >= limit else ZERO
+    for i in range(U(len(values))):
+        values[i] = values[i] * growth if lanes[i] >= limit else ZERO

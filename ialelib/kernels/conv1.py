@@ -1,6 +1,6 @@
 """Numba's kernels for the CNN's first convolution in training, one sample at a time.
 
-Layouts, `spans` and `reach` are those of `ialelib.kernels`.
+Layouts, `spans` and `reach` are those of `ialelib.kernels.common`.
 """
 
 from typing import Any
@@ -12,18 +12,14 @@ from ialelib.kernels.common import (
     C,
     U,
     coloured,
-    kernel,
     load_half,
     load_one,
     pixel_lists,
     reached,
     seeing,
 )
+from ialelib.kernels.jit import kernel
 from ialelib.kernels.vectors import add_scaled, relu_mask, store
-
-# Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# kernels.py 42958bce8896e156
-# vectors.py 11d7ecbaf7f133e9
 
 ONE = np.float32(1)
 
@@ -69,7 +65,7 @@ def convolve(image: Any, first: Any, sizes: Any, spans: Any, reach: Any, maps: A
 
 @kernel
 def sight(size: int, channels: int, height: int, width: int) -> Any:
-    """Memory for what `seen` finds in an image of `size` numbers; `height`, `width`: the maps'."""
+    """Memory for what `seen` finds in an image of `size` values; `height`, `width`: the maps'."""
     pixels = pixel_lists(size, (height + SIDE - 1) * channels)
     map_spans, reach = np.empty((height, 2), np.int64), np.empty((height, 2), np.int64)
     return pixels, map_spans, np.empty(((height - 1) // 2, 2), np.int64), reach

@@ -1,7 +1,7 @@
 """Numba's kernels for the CNN's second convolution by fewer products.
 
 The minimal filtering algorithm F(2 x 2, 2 x 2) of Winograd (for networks: Lavin & Gray 2016).
-Layouts are those of `ialelib.kernels`.
+Layouts are those of `ialelib.kernels.common`.
 """
 
 from typing import Any
@@ -9,12 +9,9 @@ from typing import Any
 import numpy as np
 from numba import literal_unroll
 
-from ialelib.kernels.common import PAIR, C, U, kernel, load_half, load_one, load_piece
+from ialelib.kernels.common import PAIR, C, U, load_half, load_one, load_piece
+from ialelib.kernels.jit import kernel
 from ialelib.kernels.vectors import PIECE, add, add_scaled, store, sub
-
-# Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# kernels.py 42958bce8896e156
-# vectors.py 11d7ecbaf7f133e9
 
 NINE = 9  # products for a window's four outputs (`products`)
 GROUP, SIX = 24, 6  # windows that share the cache, and registers

@@ -1,4 +1,4 @@
-"""Numba's kernels for the CNN's first dense layer in training, most of whose numbers are zeros.
+"""Numba's kernels for the CNN's first dense layer in training, most of whose values are zeros.
 
 ReLU and dropout make zeros of more than half of the inputs, and of five in six of the outputs'
 gradients (on MNIST). Forward, the kernels visit the other inputs alone, backward the other
@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from ialelib.kernels.common import ZERO, C, U, kernel, load_one
+from ialelib.kernels.common import ZERO, C, U, load_one
 from ialelib.kernels.head import adam
+from ialelib.kernels.jit import kernel
 from ialelib.kernels.vectors import (
     PIECE,
     add_scaled,
@@ -23,11 +24,6 @@ from ialelib.kernels.vectors import (
     store,
     transpose,
 )
-
-# Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# kernels.py 42958bce8896e156
-# head_kernels.py 5b6e9ae53b07bbc6
-# vectors.py 11d7ecbaf7f133e9
 
 OUTPUTS, HALF = U(128), U(64)
 SPAN = U(2 * C)  # inputs at a time
@@ -88,7 +84,7 @@ def dense(x_B: Any, weight: Any, bias: Any, y_B: Any) -> None:
 def listed(grad_B: Any) -> Any:
     """List the gradients that are not zero, row by row.
 
-    The list: SPAN times each one's column, where that column's numbers begin; the gradients; where
+    The list: SPAN times each one's column, where that column's values begin; the gradients; where
     each row's begin.
     """
     rows, columns = U(len(grad_B)), U(grad_B.shape[1])
@@ -107,17 +103,17 @@ def listed(grad_B: Any) -> Any:
 
 
 @kernel
-def combined(some: Any, row: int, numbers: Any, first: int, nothing_C: Any) -> Any:
-    """Two windows' sums of the numbers that one row of a list names, each times its gradient.
+def combined(some: Any, row: int, values: Any, first: int, nothing_C: Any) -> Any:
+    """Two windows' sums of the values that one row of a list names, each times its gradient.
 
-    `first`: where these numbers begin. `nothing_C`: zeros.
+    `first`: where these values begin. `nothing_C`: zeros.
     """
     at, value, start = some
     one = two = nothing_C
     for k in range(start[row], start[row + ONE]):
         i = first + U(at[k])
-        one = add_scaled(one, value[k], load_one(numbers, i))
-        two = add_scaled(two, value[k], load_one(numbers, i + U(C)))
+        one = add_scaled(one, value[k], load_one(values, i))
+        two = add_scaled(two, value[k], load_one(values, i + U(C)))
     return one, two
 
 

@@ -1,6 +1,6 @@
 """Numba's kernels for the CNN's convolutions in training, forward, one sample after the other.
 
-Layouts and `spans` are those of `ialelib.kernels`.
+Layouts and `spans` are those of `ialelib.kernels.common`.
 """
 
 from typing import Any
@@ -18,18 +18,12 @@ from ialelib.kernels.common import (
     corners,
     drop,
     inside,
-    kernel,
     load_one,
 )
 from ialelib.kernels.conv1 import map_of_background, seen, sight
 from ialelib.kernels.conv2 import GROUP, NINE, differences, outputs, products, summed_weights
+from ialelib.kernels.jit import kernel
 from ialelib.kernels.vectors import relu_mask, store
-
-# Numba compiles anew what it keeps when this file changes; so here are the checksums of others:
-# first_kernels.py faa5639c315209dc
-# kernels.py 42958bce8896e156
-# winograd_kernels.py 33292eda0f97a6d0
-# vectors.py 11d7ecbaf7f133e9
 
 
 @kernel
@@ -52,7 +46,7 @@ def without_pixels(map_C: Any, second: Any) -> Any:
 def highest(four: Any, some_P: Any, top: Any, which: Any) -> None:
     """Each window's maximum, or 0 if that is more; and which of its four it is, or NONE.
 
-    What is no number is no NONE either: gradients of its kind come to an output that exists.
+    NaN is not NONE: its gradients, NaN too, come to an output that exists.
     """
     for k in range(U(len(some_P))):
         p = some_P[k]

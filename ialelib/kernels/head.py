@@ -4,10 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ialelib.kernels.common import ZERO, U, drop, kernel
-
-# Numba compiles anew what it keeps when this file changes; so here is the checksum of another:
-# kernels.py 42958bce8896e156
+from ialelib.kernels.common import ZERO, U, drop
+from ialelib.kernels.jit import kernel
 
 DECAY_MEAN, DECAY_SQUARE, KEPT_SQUARE = np.float32(0.1), np.float32(0.001), np.float32(0.999)
 EPSILON = np.float32(1e-8)
@@ -15,7 +13,7 @@ EPSILON = np.float32(1e-8)
 
 @kernel
 def adam(state: Any, gradient: Any, first: int, count: int, rates: Any) -> None:
-    """A step of Adam (Kingma & Ba 2015) for some weights, from number `first` on.
+    """A step of Adam (Kingma & Ba 2015) for some weights, from position `first` on.
 
     `state`: weights, means of gradients and of their squares. `rates`: the learning rate over the
     first's bias correction, and the root of the inverse of the second's.
@@ -34,7 +32,7 @@ def adam(state: Any, gradient: Any, first: int, count: int, rates: Any) -> None:
 def head(hidden_B: Any, layer: Any, label_B: Any, lanes_B: Any, dropout: Any, found: Any) -> None:
     """From the dense layer's outputs on: the gradients of the mean cross-entropy.
 
-    ReLU, dropout by random bits, the last layer and soft-max. `layer`: its weights, by class, and
+    ReLU, dropout by random bits, the last layer and softmax. `layer`: its weights, by class, and
     biases. `found`: gradients of these and of the dense layer's biases, to be added to,
     and of `hidden_B`, to be filled.
     """

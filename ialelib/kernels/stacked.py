@@ -63,7 +63,7 @@ def _losses(
     labels_M_B: Tensor,
     masks: list[Tensor],
 ) -> Tensor:
-    """Cross-entropy of every classifier on its own batch, M numbers."""
+    """Cross-entropy of every classifier on its own batch, M values."""
     drops = model.drops
 
     def one(

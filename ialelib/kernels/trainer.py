@@ -1,11 +1,11 @@
-"""Training of the CNN on the CPU in float32, by numba's kernels: all of a step, without autograd.
+"""Training of the CNN on the CPU in float32 by kernels, without autograd.
 
 Of a convolution's outputs under 2x2 max pooling one in four has a gradient, and ReLU and dropout
 leave about a third of those. They leave a third of the dense layer's inputs, and a sixth of its
 outputs' gradients (on MNIST). And many images are mostly background. The kernels visit what is
 left, give the pooling's outputs by fewer products, and take one sample after the other through both
-convolutions while its numbers are in the processor's cache. They compute what torch's operators
-compute, from finite numbers, up to rounding.
+convolutions while its values are in the processor's cache. They compute what torch's operators
+compute, from finite values, up to rounding.
 """
 
 import math
@@ -21,11 +21,23 @@ from ialelib.kernels import backward, common, forward, head
 from ialelib.kernels import dense as dense_kernels
 from ialelib.kernels.common import SIDE, C
 from ialelib.models import CNN, to_float
+from ialelib.recipes import TrainJob, batches
 from ialelib.utils.errors import InputError
 
 Array = np.ndarray
 SPAN = int(dense_kernels.SPAN)
-LINE = 16  # float32 numbers that the processor's cache keeps together
+LINE = 16  # float32 values in a line of the processor's cache
+
+
+def train(model: CNN, job: TrainJob) -> None:
+    """All steps of a job, on the batches and with the dropout that torch would have."""
+    recipe, count = job.recipe, job.recipe.length(len(job.labels))
+    order, noise = job.generators(torch.device("cpu"))
+    steps = Steps(model, job.inputs, job.labels, recipe.batch_size, recipe.lr)
+    for step, batch in enumerate(batches(len(job.labels), recipe.batch_size, count, order)):
+        lanes = [drop.lanes(len(batch), noise) for drop in (model.drop, model.drop_maps)]
+        steps.step(batch, lanes, recipe.rate(step, count))
+    steps.finish()
 
 
 class Steps:
@@ -50,8 +62,8 @@ class Steps:
         height, width = (size - SIDE + 1 for size in inputs.shape[1:3])
         self.sizes = height, width, self.levels[np.argmax(bytes_256)]
         self.dropouts = [_dropout(drop.p) for drop in (model.drop, model.drop_maps)]
-        dense, layers = self._blocks(), [_numbers(x) for x in self._small()]
-        small, ends = np.concatenate(layers), np.cumsum([len(numbers) for numbers in layers])[:-1]
+        dense, layers = self._blocks(), [_flat(x) for x in self._small()]
+        small, ends = np.concatenate(layers), np.cumsum([len(layer) for layer in layers])[:-1]
         size, features, hidden = min(batch_size, len(inputs)), *model.dense.weight.t().shape
         counts = self.inputs.shape[1], features, features, hidden, hidden
         self.which = np.empty((size, features), np.uint8)
@@ -65,7 +77,7 @@ class Steps:
     def _blocks(self) -> Array:
         """The dense layer's weights as its kernels take them, with zeros to fill the last block."""
         weight_O_F = F.pad(self.model.dense.weight, (0, -self.model.dense.in_features % SPAN))
-        return _numbers(weight_O_F.unflatten(1, (-1, SPAN)).transpose(0, 1))
+        return _flat(weight_O_F.unflatten(1, (-1, SPAN)).transpose(0, 1))
 
     def _small(self) -> list[Any]:
         """All parameters but the dense layer's weights, their dimensions in the kernels' order."""
@@ -130,8 +142,8 @@ class Steps:
         outputs, inputs = self.model.dense.weight.shape
         blocks = torch.from_numpy(self.dense[0]).view(-1, outputs, SPAN)
         self.model.dense.weight.copy_(blocks.transpose(0, 1).flatten(1)[:, :inputs])
-        for parameter, numbers in zip(self._small(), self.weights, strict=True):
-            parameter.copy_(torch.from_numpy(numbers).view(parameter.shape))
+        for parameter, values in zip(self._small(), self.weights, strict=True):
+            parameter.copy_(torch.from_numpy(values).view(parameter.shape))
 
 
 def _check(model: CNN, inputs: Array, labels: Array) -> None:
@@ -149,7 +161,7 @@ def _check(model: CNN, inputs: Array, labels: Array) -> None:
         )
 
 
-def _numbers(parameter: Tensor) -> Array:
+def _flat(parameter: Tensor) -> Array:
     return parameter.detach().contiguous().flatten().numpy()
 
 
@@ -166,5 +178,5 @@ def _zeros(*shapes: tuple[int, int]) -> list[Array]:
 
 
 def _dropout(p: float) -> tuple[np.int16, np.float32]:
-    """What 16 random bits must reach to keep a number, and what it grows by then."""
+    """What 16 random bits must reach to keep a value, and the factor of kept values."""
     return np.int16(round((p - 0.5) * 2**15) * 2), np.float32(1 / (1 - p))

@@ -1,10 +1,7 @@
-"""Vectors of float32 numbers for numba's kernels.
+"""Vectors of float32 values for numba's kernels.
 
-Numba adds to arrays number by number, and leaves it to LLVM to find vectors; between arrays that
+Numba adds to arrays value by value, and leaves it to LLVM to find vectors; between arrays that
 might overlap it finds few. These functions load, add and store vectors, which stay in registers.
-
-Numba's cache of compiled code follows the file of a kernel, not this one: so those files name this
-one's checksum, which tests/test_cnn_steps.py compares.
 """
 
 from typing import Any
@@ -17,11 +14,11 @@ from typing_extensions import override
 intrinsic: Any = extending.intrinsic
 FUSED = ("contract",)  # a product and a sum may be rounded once
 INT = ir.IntType(32)
-PIECE = 8  # numbers in one of the processor's registers
+PIECE = 8  # values in one of the processor's registers
 
 
 class Vector(types.Type):
-    """Numba's type of `size` float32 numbers."""
+    """Numba's type of `size` float32 values."""
 
     def __init__(self, size: int) -> None:
         super().__init__(name=f"Vector({size})")
@@ -41,7 +38,7 @@ class _Model(models.PrimitiveModel):
 
 
 def loader(size: int) -> Any:
-    """A function `load(array, start)` that gives the `size` numbers from `start` on."""
+    """A function `load(array, start)` that gives the `size` values from `start` on."""
     vector = Vector(size)
 
     @intrinsic
@@ -101,7 +98,7 @@ def sub(typing: Any, one: Any, two: Any) -> Any:
 
 @intrinsic
 def relu_mask(typing: Any, decides: Any, vector: Any) -> Any:
-    """0 where `decides` is 0 or less, else `vector`; both the same give ReLU, numbers or none."""
+    """0 where `decides` is 0 or less, else `vector`; both the same give ReLU, which keeps NaN."""
 
     def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
         zero = ir.Constant(vector.llvm, None)
@@ -112,7 +109,7 @@ def relu_mask(typing: Any, decides: Any, vector: Any) -> Any:
 
 @intrinsic
 def nonzero(typing: Any, vector: Any) -> Any:
-    """Bits of a uint32, the lowest first: which of 32 numbers are not zero, or none at all."""
+    """Bits of a uint32, the lowest first: which of 32 values are not zero, as NaN is."""
 
     def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
         zero = ir.Constant(vector.llvm, None)
@@ -135,7 +132,7 @@ def lowest(typing: Any, bits: Any) -> Any:
 def transpose(
     typing: Any, source: Any, start: Any, stride: Any, target: Any, to: Any, width: Any
 ) -> Any:
-    """Copy a square of PIECE x PIECE numbers, and its rows, `stride` apart, become columns.
+    """Copy a square of PIECE x PIECE values, transposed; `source` has its rows `stride` apart.
 
     `start`, `to`: where it begins in each array. `width`: distance of the target's rows.
     """
@@ -164,7 +161,7 @@ def _line(builder: Any, start: Any, stride: Any) -> list[Any]:
 
 
 def _exchanged(builder: Any, rows: list[Any], step: int) -> list[Any]:
-    """Of rows `step` apart, pairs of blocks of step x step numbers off the diagonal exchanged."""
+    """Of rows `step` apart, pairs of blocks of step x step values off the diagonal exchanged."""
     found = list(rows)
     lanes = range(PIECE)
     upper = [i if not i & step else i - step + PIECE for i in lanes]

@@ -385,7 +385,7 @@ class RunTime(Cycles):
             "IALE": DaggerConfig(
                 shared, experts, self.episodes, validation=self.validation, ranking=ranking
             ),
-            "ALIL": alil.config(shared, self.episodes, self.validation, ranking=ranking),
+            "ALIL": alil.dagger_config(shared, self.episodes, self.validation, ranking=ranking),
         }
 
     @override
@@ -491,7 +491,7 @@ class AlilTraining(Training):
 
     def dagger_config(self) -> DaggerConfig:
         """Algorithm 1 as ALIL runs it."""
-        return alil.config(
+        return alil.dagger_config(
             self.cycle_config(),
             self.episodes,
             self.validation,

@@ -1,14 +1,19 @@
 """Tables made of many independent parts: in parallel, and resumable."""
 
 import hashlib
+import inspect
 import json
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import joblib
 import pandas as pd
 from joblib import Parallel, delayed
 
+from ialelib.utils.errors import InputError
 from ialelib.utils.files import atomic
 from ialelib.utils.machine import commit
 from ialelib.utils.progress import progress
@@ -17,14 +22,15 @@ from ialelib.utils.workers import end_with_parent
 Tasks = Mapping[Path, Callable[[], pd.DataFrame]]
 Group = tuple[Tasks, Mapping[str, Any]]
 """Tasks, and columns to add to their tables."""
+EXACT = ("accuracy", "score", "seconds", "fit_seconds", "query_seconds")
 
 
 def run(tasks: Tasks, processes: int, label: str) -> pd.DataFrame:
-    """The tables of all tasks one below the other, each task in one process.
+    """The tables of all tasks, concatenated; each task runs in one process.
 
-    A finished table is the CSV file that names its task, and is read back instead of made again;
-    the name must therefore say all that the table depends on. A column `commit` says which code
-    made it, as that may have changed between two runs.
+    A finished table is the CSV file that names its task, and is read back instead of computed
+    again; the name must therefore say all that the table depends on. A column `commit` says which
+    code computed it, as that may have changed between two runs.
     """
     return run_groups([(tasks, {})], processes, label)
 
@@ -37,19 +43,8 @@ def run_groups(groups: Sequence[Group], processes: int, label: str) -> pd.DataFr
     made = Parallel(processes, return_as="generator_unordered")(calls)
     for _ in progress(made, len(todo), label):
         pass
-    tables = [read(path).assign(**columns) for tasks, columns in groups for path in tasks]
+    tables = [read_table(path).assign(**columns) for tasks, columns in groups for path in tasks]
     return pd.concat(tables, ignore_index=True)
-
-
-def file_name(start: str, about: Mapping[str, Any]) -> str:
-    """START-DIGEST.csv, where the digest changes with anything in `about`."""
-    return f"{named(start, about)}.csv"
-
-
-def named(start: str, about: Mapping[str, Any]) -> str:
-    """START-DIGEST, as in `file_name`."""
-    text = json.dumps(about, sort_keys=True)
-    return f"{start}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
 def _make(path: Path, task: Callable[[], pd.DataFrame], commit: str) -> None:
@@ -59,11 +54,75 @@ def _make(path: Path, task: Callable[[], pd.DataFrame], commit: str) -> None:
         table.to_csv(temporary, index=False)
 
 
-EXACT = ("accuracy", "score", "seconds", "fit_seconds", "query_seconds")
-
-
-def read(path: Path) -> pd.DataFrame:
+def read_table(path: Path) -> pd.DataFrame:
     """Read a table back to the last digit; an older one was made by an "unknown" commit."""
     exact = {**dict.fromkeys(EXACT, float), "chosen": str, "commit": str}
     table = pd.read_csv(path, converters=exact, keep_default_na=False)
     return table if "commit" in table else table.assign(commit="unknown")
+
+
+@contextmanager
+def kept_in(folder: Path | None) -> Iterator[Path]:
+    """The folder where results are kept, or without one a temporary folder for the block."""
+    if folder is not None:
+        yield folder
+    else:
+        with tempfile.TemporaryDirectory(prefix="ialelib-") as temporary:
+            yield Path(temporary)
+
+
+def table_file(folder: Path, start: str, about: Mapping[str, Any]) -> Path:
+    """The file in `folder` of a table that depends on `about` alone."""
+    return folder / f"{named(start, about)}.csv"
+
+
+def named(start: str, about: Mapping[str, Any]) -> str:
+    """START-DIGEST, where the digest changes with anything in `about` (own objects: `identity`)."""
+    text = json.dumps(about, sort_keys=True, default=identity)
+    return f"{start}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+
+def identity(thing: Any) -> str:
+    """Name and digest of a function or class: of its source, and of all that it refers to.
+
+    An attribute `cache_key` takes the place of the digest where there is no source to read, or
+    where an edit changes nothing.
+
+    Raises:
+        InputError: no source code to be found, and no `cache_key`.
+    """
+    name = getattr(thing, "__name__", type(thing).__name__)
+    key = getattr(thing, "cache_key", None)
+    if key is None:
+        key = hashlib.sha256("\n".join(_sources(thing, set())).encode()).hexdigest()[:10]
+    return f"{name}-{key}"
+
+
+def _sources(thing: Any, seen: set[int]) -> Iterator[str]:
+    """Source code of a function or class, and what it refers to: code of the same module, values.
+
+    A class is read by its methods, as Python finds no source of classes defined in a notebook.
+    """
+    if id(thing) in seen:
+        return
+    seen.add(id(thing))
+    if inspect.isclass(thing):
+        yield " ".join([thing.__name__, *(base.__name__ for base in thing.__mro__)])
+        for part in (*vars(thing).values(), *thing.__bases__):
+            if inspect.isroutine(part) or getattr(part, "__module__", "") == thing.__module__:
+                yield from _sources(part, seen)
+        return
+    try:
+        yield inspect.getsource(thing)
+        referred = inspect.getclosurevars(thing)
+    except (OSError, TypeError) as error:
+        raise InputError(
+            f"no source code is found for {thing!r}, so its results cannot be told from those of "
+            "another one; define it in a file or a notebook cell, or give it a `cache_key`"
+        ) from error
+    for name, value in sorted({**referred.globals, **referred.nonlocals}.items()):
+        if inspect.isfunction(value) or inspect.isclass(value):
+            own = value.__module__ == thing.__module__
+            yield from _sources(value, seen) if own else [f"{value.__module__}.{name}"]
+        else:
+            yield f"{name} {value.__name__ if inspect.ismodule(value) else joblib.hash(value)}"

@@ -21,7 +21,7 @@ SHORT = replace(TOY, budget=26)
 
 
 def ours(**more: object) -> DaggerConfig:
-    return alil.config(SHORT, episodes=2, validation=50, **more)
+    return alil.dagger_config(SHORT, episodes=2, validation=50, **more)
 
 
 def policy() -> Policy:
@@ -30,10 +30,10 @@ def policy() -> Policy:
 
 
 def test_parameters_are_those_of_the_appendix() -> None:
-    found = alil.config(TOY)
+    found = alil.dagger_config(TOY)
     assert (found.cycle.acq, found.cycle.n, found.p, found.episodes) == (1, 10, 0.5, 20)
     assert found.cycle == replace(TOY, acq=1, n=10)
-    assert alil.config(TOY, seed=4, ranking="warm").seed == 4
+    assert alil.dagger_config(TOY, seed=4, ranking="warm").seed == 4
 
 
 def test_every_candidate_is_tried_and_the_best_is_labelled(toy: DataSet) -> None:

@@ -1,4 +1,4 @@
-"""Cycles with a plain torch classifier and `select` alone."""
+"""Cycles with a plain torch classifier and `next_batch` alone."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,14 +10,14 @@ import pytest
 from torch import nn
 
 from ialelib import metrics, policy
+from ialelib.cycle import CycleConfig
 from ialelib.data import DataSet
 from ialelib.experiments import own_pool
-from ialelib.experiments import own_pool as width_gains
-from ialelib.experiments.own_pool import Plan
 from ialelib.utils import cache
 from ialelib.utils.errors import InputError
 
-PLAN = Plan(initial=20, budget=60, acq=20, n=50)
+SIZES = CycleConfig(initial=20, budget=60, acq=20, n=50)
+STEPS = 200
 
 
 def network(width: int) -> nn.Module:
@@ -32,7 +32,7 @@ def test_strategies_are_paired_and_buy_each_image_once(
     small_digits: DataSet, tmp_path: Path
 ) -> None:
     given = {"random": None, "mnist-cnn": policy.load_policy("mnist-cnn")}
-    curves = run(small_digits, network, 128, PLAN, given, [0, 1], tmp_path)
+    curves = run(small_digits, network, 128, SIZES, STEPS, given, [0, 1], tmp_path)
     grids = curves.groupby(["strategy", "seed"])["labels"].agg(tuple)
     assert set(grids) == {(20, 40, 60)}
     first = curves[curves["labels"] == 20]
@@ -48,14 +48,14 @@ def test_finished_cycles_are_read_back_and_changed_ones_are_not(
     small_digits: DataSet, tmp_path: Path
 ) -> None:
     given = small_digits, network, 128
-    once = run(*given, PLAN, {"random": None}, [0], tmp_path)
+    once = run(*given, SIZES, STEPS, {"random": None}, [0], tmp_path)
     (file,) = tmp_path.iterdir()
     file.write_text(file.read_text().replace("small-digits", "read-back"))
-    again = run(*given, PLAN, {"random": None}, [0], tmp_path)
+    again = run(*given, SIZES, STEPS, {"random": None}, [0], tmp_path)
     assert set(again["dataset"]) == {"read-back"}
     np.testing.assert_array_equal(again["accuracy"], once["accuracy"])
-    run(*given, replace(PLAN, acq=10), {"random": None}, [0], tmp_path)
-    run(small_digits, network, 64, PLAN, {"random": None}, [0], tmp_path)
+    run(*given, replace(SIZES, acq=10), STEPS, {"random": None}, [0], tmp_path)
+    run(small_digits, network, 64, SIZES, STEPS, {"random": None}, [0], tmp_path)
     assert len(list(tmp_path.iterdir())) == 3
 
 
@@ -64,11 +64,11 @@ def test_rules_run_at_every_width_but_the_policy_s_own(
 ) -> None:
     trained = policy.load_policy("mnist-cnn")
     curves = own_pool.run_widths(
-        small_digits, network, [64, 128], ["pool", "pad"], PLAN, trained, [0], tmp_path
+        small_digits, network, [64, 128], ["pool", "pad"], SIZES, STEPS, trained, [0], tmp_path
     )
     found = curves.groupby("width")["strategy"].unique().map(list).to_dict()
     assert found == {64: ["random", "pool", "pad"], 128: ["random", "pool"]}
-    gains = width_gains.gains(curves)
+    gains = own_pool.gains(curves)
     assert len(gains) == 3
     areas = {
         name: metrics.aubc(curve["labels"].to_numpy(), curve["accuracy"].to_numpy())
@@ -81,17 +81,16 @@ def test_rules_run_at_every_width_but_the_policy_s_own(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"initial": 0}, "does not fit a pool"),
-        ({"acq": 60}, "does not fit a pool"),
-        ({"budget": 590}, "does not fit a pool"),
-        ({"budget": 70}, "a multiple of acq more"),
-        ({"budget": 0}, "a multiple of acq more"),
+        ({"initial": 0}, "at least 1"),
+        ({"acq": 60}, "exceeds the sub-pool of n = 50"),
+        ({"budget": 590}, "has 600"),
+        ({"budget": 10}, "below the 20 initial labels"),
     ],
 )
-def test_a_plan_that_does_not_fit_is_refused(
+def test_sizes_that_do_not_fit_are_refused(
     small_digits: DataSet, tmp_path: Path, changes: dict[str, int], message: str
 ) -> None:
-    plan = replace(PLAN, **changes)
+    sizes = replace(SIZES, **changes)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=message):
-        run(small_digits, network, 128, plan, {"random": None}, [0], tmp_path)
+        run(small_digits, network, 128, sizes, STEPS, {"random": None}, [0], tmp_path)
     assert not list(tmp_path.iterdir())

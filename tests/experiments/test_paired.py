@@ -37,8 +37,8 @@ def test_finished_cycles_are_read_back_to_the_last_digit(
     toy: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     curves = [run_cycle(toy, TOY, name, 0) for name in NAMES]
-    left = iter(curves)  # a third call of `run` would find nothing
-    monkeypatch.setattr(cycle, "run", lambda *_: next(left))
+    left = iter(curves)  # a third call would find nothing
+    monkeypatch.setattr(cycle, "run_cycle", lambda *_: next(left))
     many(toy, tmp_path)
     back = many(toy, tmp_path).drop(columns="commit")
     assert_frame_equal(back, pd.concat(curves, ignore_index=True), check_exact=True)
@@ -101,11 +101,11 @@ def test_several_data_sets_make_one_table_and_are_all_checked_first(
     toy: DataSet, tmp_path: Path
 ) -> None:
     second = replace(toy_gaussians(100, 100, seed=3), name="other")
-    found = paired.compare_all([toy, second], TOY, NAMES, [0], tmp_path)
+    found = paired.compare([toy, second], TOY, NAMES, [0], tmp_path)
     parts = [paired.compare(data, TOY, NAMES, [0], tmp_path) for data in (toy, second)]
     assert_frame_equal(found, pd.concat(parts, ignore_index=True), check_exact=True)
     small = replace(toy_gaussians(35, 100, seed=3), name="small")
     before = sorted(tmp_path.iterdir())
     with pytest.raises(InputError, match="'small' has 35"):
-        paired.compare_all([toy, small], TOY, NAMES, [1], tmp_path)
+        paired.compare([toy, small], TOY, NAMES, [1], tmp_path)
     assert sorted(tmp_path.iterdir()) == before

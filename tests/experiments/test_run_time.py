@@ -16,8 +16,8 @@ from ialelib.training import fit_many
 METHODS = {
     "IALE": replace(TINY, experts=("entropy", "ensemble", "coreset")),
     "IALE warm": replace(TINY, ranking="warm"),
-    "ALIL": alil.config(replace(TINY.cycle, budget=14), validation=50),
-    "ALIL warm": alil.config(replace(TINY.cycle, budget=14), validation=50, ranking="warm"),
+    "ALIL": alil.dagger_config(replace(TINY.cycle, budget=14), validation=50),
+    "ALIL warm": alil.dagger_config(replace(TINY.cycle, budget=14), validation=50, ranking="warm"),
 }
 
 

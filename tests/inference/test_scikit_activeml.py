@@ -176,4 +176,4 @@ def test_without_scikit_activeml_one_sentence_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("ImportError: ialelib.activeml needs scikit-activeml; install it with")
+    assert last.startswith("ImportError: LearnedPolicy needs scikit-activeml; install it with")

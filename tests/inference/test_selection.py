@@ -249,7 +249,7 @@ def test_other_widths_are_fitted_and_narrow_ones_refused(images: Tensor) -> None
 
 
 def test_a_head_without_known_weights_is_refused_by_the_class_free_policy(images: Tensor) -> None:
-    with pytest.raises(InputError, match="weights of the soft-max layer"):
+    with pytest.raises(InputError, match="weights of the softmax layer"):
         chosen(
             lambda batch: (batch.flatten(1)[:, :7], batch.flatten(1).repeat(1, 8)),
             images,
@@ -304,9 +304,9 @@ class NeverRun(nn.Module):
         ({"labels": LABELS[:-1]}, "40 labelled indices, but 39 labels"),
         ({"labels": LABELS + 0.5}, "labels must be whole numbers"),
         ({"labelled": [], "labels": []}, "nothing is labelled"),
-        ({"labelled": LABELLED + 280}, r"labelled has \[300, .*the pool has 300 images"),
-        ({"labelled": LABELLED - 1}, r"labelled has \[-1\]"),
-        ({"labelled": LABELLED // 2}, "labelled has an index twice"),
+        ({"labelled": LABELLED + 280}, r"labelled holds \[300, .*0 to 299"),
+        ({"labelled": LABELLED - 1}, r"labelled holds \[-1\]"),
+        ({"labelled": LABELLED // 2}, "labelled holds an index twice"),
         ({"labelled": LABELLED[:, None]}, r"one dimension, not int64 of shape \(40, 1\)"),
         ({"acq": 0}, "acq must be 1 to the 260 unlabelled images, not 0"),
         ({"acq": "5"}, "acq must be 1 to the 260 unlabelled images, not '5'"),
@@ -318,8 +318,8 @@ class NeverRun(nn.Module):
         ({"candidates": 50.5}, "not 50.5"),
         ({"candidates": [50, 51]}, "acq is 10, but there are 2 candidates"),
         ({"candidates": np.arange(39, 60)}, r"labelled already: \[39\]"),
-        ({"candidates": [50] * 10}, "candidates has an index twice"),
-        ({"candidates": np.arange(290, 310)}, "the pool has 300 images"),
+        ({"candidates": [50] * 10}, "candidates holds an index twice"),
+        ({"candidates": np.arange(290, 310)}, "0 to 299"),
         ({"policy": "mnist-cmn"}, "did you mean 'mnist-cnn'"),
         ({"rule": "poll"}, "unknown rule 'poll'; did you mean 'pool'"),
         ({"batch_size": 0}, "batch_size must be 1 or more"),

@@ -1,12 +1,7 @@
-"""The CNN's training by kernels: equal to torch's operators, and used where it should be."""
+"""The CNN's training by kernels has the gradients of torch, whatever the images."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from hashlib import sha256
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,14 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ialelib import recipes, training
+from ialelib import training
 from ialelib.kernels.trainer import Steps
 from ialelib.models import CNN, Architecture, Dropout, build, given_masks, to_float
 from ialelib.recipes import Recipe, TrainJob
 from ialelib.utils.cpu import one_thread
 from ialelib.utils.errors import InputError
 
-ROOT = Path(__file__).parents[2]
 SHAPES = [(28, 28), (13, 18), (32, 32, 3), (10, 10), (9, 8, 3), (7, 7), (6, 6)]
 
 
@@ -170,16 +164,6 @@ def job(shape: tuple[int, ...] = (9, 9), labels: int = 70) -> TrainJob:
     )
 
 
-def test_training_equals_that_by_torchs_operators() -> None:
-    some = job((28, 28))
-    found, expected = training.fit(some), some.fresh().to(memory_format=torch.channels_last)
-    training._fit_by_operators(expected, some)
-    start = some.fresh().state_dict()
-    for name, weights in expected.state_dict().items():
-        moved = (weights - start[name]).norm()
-        assert float((found.state_dict()[name] - weights).norm() / moved) < 0.01, name
-
-
 def test_weights_of_the_model_change_at_the_end_and_keep_their_layout() -> None:
     model, some = cnn((9, 9)), job()
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -195,43 +179,6 @@ def test_weights_of_the_model_change_at_the_end_and_keep_their_layout() -> None:
 def test_the_same_bit_for_bit() -> None:
     first, again = (training.fit(job((28, 28))).state_dict() for _ in range(2))
     assert all(torch.equal(first[name], again[name]) for name in first)
-
-
-# Where they are used
-
-
-def trained_by(monkeypatch: pytest.MonkeyPatch, some: TrainJob) -> str:
-    used = []
-    for name in ("_fit_by_kernels", "_fit_by_operators"):
-        monkeypatch.setattr(training, name, lambda model, job, name=name: used.append(name))
-    training.fit(some)
-    return used[0]
-
-
-def test_bytes_of_the_right_shape_use_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert trained_by(monkeypatch, job()) == "_fit_by_kernels"
-    assert trained_by(monkeypatch, job((9, 8, 3))) == "_fit_by_kernels"
-
-
-def test_float32_on_every_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    exact = job()
-    auto = replace(exact, recipe=replace(exact.recipe, precision="auto"))
-    monkeypatch.setattr(recipes, "has_bfloat16", lambda *_: True)
-    found, expected = (training.fit(some).state_dict() for some in (auto, exact))
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
-
-
-def test_other_classifiers_and_numbers_use_operators(monkeypatch: pytest.MonkeyPatch) -> None:
-    some = job()
-    mlp = replace(some, architecture=Architecture("mlp", 10, (9, 9)))
-    assert trained_by(monkeypatch, mlp) == "_fit_by_operators"
-    floats = replace(some, inputs=some.inputs[:, None].astype(np.float32))
-    assert trained_by(monkeypatch, floats) == "_fit_by_operators"
-
-
-def test_what_does_not_fit_gets_the_error_of_torch() -> None:
-    with pytest.raises(RuntimeError, match="to have 1 channels"):
-        training.fit(replace(job(), inputs=photographs((9, 9, 3), 70)))
 
 
 @pytest.mark.parametrize("classes", [2, 47])
@@ -277,58 +224,3 @@ def test_labels_that_do_not_fit_are_refused() -> None:
     for label in (-1, 10):
         with pytest.raises(InputError, match="between 0 and 9, not"):
             training.fit(replace(job(), labels=np.array([label] * 70)))
-
-
-@pytest.mark.parametrize(
-    ("user", "used"),
-    [
-        ("kernels", ["vectors"]),
-        ("winograd_kernels", ["vectors", "kernels"]),
-        ("first_kernels", ["vectors", "kernels"]),
-        ("forward_kernels", ["vectors", "kernels", "first_kernels", "winograd_kernels"]),
-        ("backward_kernels", ["vectors", "kernels", "first_kernels"]),
-        ("head_kernels", ["kernels"]),
-        ("dense_kernels", ["vectors", "kernels", "head_kernels"]),
-    ],
-)
-def test_kernels_name_the_files_that_they_were_compiled_with(user: str, used: list[str]) -> None:
-    # Numba looks at the file of a kernel alone: these lines make it change with the others.
-    text = (ROOT / f"ialelib/{user}.py").read_text()
-    for name in used:
-        checksum = sha256((ROOT / f"ialelib/{name}.py").read_bytes()).hexdigest()[:16]
-        assert f"\n# {name}.py {checksum}\n" in text, f"write it into ialelib/{user}.py"
-
-
-SCRIPT = """
-import sys, numpy as np, torch
-from ialelib import training
-from ialelib.models import Architecture
-from ialelib.recipes import Job, Recipe
-images, labels = np.zeros((2, 28, 28), np.uint8), np.arange(2)
-job = Job(Architecture("cnn", 10, (28, 28)), images, labels, Recipe(steps=1), 0, 0)
-training.predict(job.fresh().eval(), images)
-assert "numba" not in sys.modules, "prediction needs no compiler"
-training.fit(job)
-from ialelib import backward_kernels, dense_kernels, forward_kernels, head_kernels, kernels
-used = (
-    kernels.look_up, forward_kernels.forward, dense_kernels.dense, head_kernels.head,
-    dense_kernels.dense_backward, backward_kernels.backward, head_kernels.adam,
-)
-print(*(sum(f.stats.cache_hits.values()) for f in used))
-"""
-
-
-def test_kernels_are_compiled_once_for_all_processes(tmp_path: Path) -> None:
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
-    runs = [
-        subprocess.run(
-            [sys.executable, "-c", SCRIPT],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.split()
-        for _ in range(2)
-    ]
-    assert runs == [["0"] * 7, ["1"] * 7]

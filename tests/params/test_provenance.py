@@ -24,7 +24,7 @@ def settings(**change: object) -> ToyGaussians:
 def test_a_table_is_published_whole_but_for_its_seconds(tmp_path: Path) -> None:
     mine = settings(figures=str(tmp_path))
     publish(CURVES.assign(fit_seconds=1.5, seconds=2), mine, "curves")
-    back = cache.read(tmp_path / "curves.csv")
+    back = cache.read_table(tmp_path / "curves.csv")
     pd.testing.assert_frame_equal(back[list(CURVES)], CURVES)
     added = [name for name in back if name not in CURVES]
     assert added == ["profile", "params", "commit", "machine", "versions"]
@@ -33,26 +33,26 @@ def test_a_table_is_published_whole_but_for_its_seconds(tmp_path: Path) -> None:
 
 def test_seconds_that_a_table_is_about_are_kept(tmp_path: Path) -> None:
     publish(CURVES.assign(seconds=0.1 + 0.2), settings(figures=str(tmp_path)), "t", timings=True)
-    assert list(cache.read(tmp_path / "t.csv")["seconds"]) == [0.1 + 0.2] * 2
+    assert list(cache.read_table(tmp_path / "t.csv")["seconds"]) == [0.1 + 0.2] * 2
 
 
 def test_a_row_keeps_the_commit_that_it_came_from(tmp_path: Path) -> None:
     publish(CURVES.assign(commit=["one", "two"]), settings(figures=str(tmp_path)), "t")
-    back = cache.read(tmp_path / "t.csv")
+    back = cache.read_table(tmp_path / "t.csv")
     assert list(back["commit"]) == ["one", "two"]
     assert list(back["seed"]) == [0, 1]
 
 
 def test_a_table_without_seeds_names_all_that_went_into_it(tmp_path: Path) -> None:
     publish(CURVES[["accuracy"]], settings(figures=str(tmp_path), seeds=[3, 5]), "t")
-    assert set(cache.read(tmp_path / "t.csv")["seed"]) == {"3; 5"}
+    assert set(cache.read_table(tmp_path / "t.csv")["seed"]) == {"3; 5"}
 
 
 def test_a_summary_names_all_that_it_sums_up(tmp_path: Path) -> None:
     curves = CURVES.assign(commit=["one", "two"])
     summary = pd.DataFrame({"dataset": ["toy"], "gain": [0.5]})
     publish(summary, settings(figures=str(tmp_path)), "t", of=curves)
-    (row,) = cache.read(tmp_path / "t.csv")[["dataset", "seed", "commit"]].to_dict("records")
+    (row,) = cache.read_table(tmp_path / "t.csv")[["dataset", "seed", "commit"]].to_dict("records")
     assert row == {"dataset": "toy", "seed": "0; 1", "commit": "one; two"}
 
 

@@ -22,7 +22,7 @@ TABLES = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("figures/cpu/*
 
 @pytest.fixture(scope="module", params=CURVES)
 def published(request: pytest.FixtureRequest) -> pd.DataFrame:
-    curves = cache.read(ROOT / "figures/cpu" / f"{request.param}.csv")
+    curves = cache.read_table(ROOT / "figures/cpu" / f"{request.param}.csv")
     return curves[curves["dataset"] == CURVES[request.param]]
 
 
@@ -55,7 +55,7 @@ def test_every_table_says_where_it_comes_from(name: str) -> None:
 
 
 def test_policy_beats_random_on_mnist() -> None:
-    curves = cache.read(ROOT / "figures/cpu/02_policy_training_curves.csv")
+    curves = cache.read_table(ROOT / "figures/cpu/02_policy_training_curves.csv")
     table = metrics.paired_tests(curves).set_index("strategy")
     assert table["gain"].to_dict()["policy"] >= 0.025
     assert table["p_holm"].to_dict()["policy"] < 0.05

@@ -10,7 +10,7 @@ FOLDER = Path(__file__).parents[2] / "figures/cpu"
 
 
 def test_growing_recipe_is_as_accurate_as_100_epochs_with_less_work() -> None:
-    table = training_cost.gaps(cache.read(FOLDER / "11_training_cost_accuracies.csv"))
+    table = training_cost.gaps(cache.read_table(FOLDER / "11_training_cost_accuracies.csv"))
     growing = table[table["recipe"] == "growing"]
     assert sorted(zip(growing["dataset"], growing["labels"], strict=True)) == [
         (name, size) for name in ("fmnist", "mnist") for size in (100, 300, 1000)
@@ -21,14 +21,14 @@ def test_growing_recipe_is_as_accurate_as_100_epochs_with_less_work() -> None:
 
 
 def test_warm_ranking_is_no_worse_than_luck_allows() -> None:
-    scores = cache.read(FOLDER / "11_training_cost_rankings.csv")
+    scores = cache.read_table(FOLDER / "11_training_cost_rankings.csv")
     warm = training_cost.agreement(scores).set_index("method").loc["warm 40"]
     assert warm["high"] > 0
     assert warm["agree"] > warm["chance"]
 
 
 def test_cheap_policy_is_as_good_as_that_of_100_epochs() -> None:
-    curves = cache.read(FOLDER / "11_training_cost_quality.csv")
+    curves = cache.read_table(FOLDER / "11_training_cost_quality.csv")
     table = metrics.aubc_table(curves)
     assert len(table) == 10
     gap = table["mnist-cnn-warm"] - table["mnist-cnn-hundred"]

@@ -16,7 +16,9 @@ FOLDER = Path(__file__).parents[2] / "figures/cpu"
 
 def compared(stem: str, reference: str = "random") -> pd.DataFrame:
     """AUBC, gain and p of each strategy, by its name."""
-    return metrics.paired_tests(cache.read(FOLDER / f"{stem}.csv"), reference).set_index("strategy")
+    return metrics.paired_tests(cache.read_table(FOLDER / f"{stem}.csv"), reference).set_index(
+        "strategy"
+    )
 
 
 def test_entropy_and_the_policy_gain_on_the_toy_and_coreset_does_not() -> None:
@@ -31,7 +33,7 @@ def test_entropy_and_the_policy_gain_on_the_toy_and_coreset_does_not() -> None:
 
 
 def test_the_policy_needs_a_choice_among_ten_to_a_hundred_times_its_batch() -> None:
-    curves = cache.read(FOLDER / "09_ablation_sizes_curves.csv")
+    curves = cache.read_table(FOLDER / "09_ablation_sizes_curves.csv")
     table = batch_sizes.summary(batch_sizes.aubc(curves)).set_index(["strategy", "acq", "n"])
     policy = table.loc["policy"]
     assert policy["seeds"].tolist() == [3] + [5] * 11
@@ -68,7 +70,7 @@ def test_leaving_a_family_of_experts_out_costs_nothing_that_ten_seeds_can_show()
 
 
 def test_without_gradients_nothing_is_left_of_the_policy_and_predictions_do_not_matter() -> None:
-    curves = cache.read(FOLDER / "state/08_ablation_experts_curves.csv")
+    curves = cache.read_table(FOLDER / "state/08_ablation_experts_curves.csv")
     table = metrics.paired_tests(curves).set_index(["strategy", "dataset"])
     assert (table["seeds"] == 5).all()
     gains = table["gain"].round(3)
@@ -84,7 +86,7 @@ def test_without_gradients_nothing_is_left_of_the_policy_and_predictions_do_not_
 
 
 def test_the_policy_of_a_cnn_gains_on_an_mlp_as_its_experts_do() -> None:
-    curves = cache.read(FOLDER / "mlp/05_transfer_classifiers_curves.csv")
+    curves = cache.read_table(FOLDER / "mlp/05_transfer_classifiers_curves.csv")
     table = metrics.paired_tests(curves).set_index(["dataset", "strategy"])
     assert set(curves["classifier"]) == {"mlp"}
     assert (table["seeds"] == 10).all()
@@ -101,7 +103,7 @@ def test_the_policy_of_a_cnn_gains_on_an_mlp_as_its_experts_do() -> None:
 
 
 def test_the_policy_of_a_resnet_chooses_for_a_cnn_as_the_cnns_own_does() -> None:
-    curves = cache.read(FOLDER / "05_transfer_classifiers_curves.csv")
+    curves = cache.read_table(FOLDER / "05_transfer_classifiers_curves.csv")
     table = metrics.paired_tests(curves).set_index(["dataset", "strategy"]).round(3)
     assert set(curves["classifier"]) == {"cnn"}
     assert (table["seeds"] == 10).all()
@@ -130,7 +132,7 @@ def test_on_fashion_mnist_the_policy_gains_among_its_experts_and_alil_loses() ->
     assert table["p_holm"][["entropy", "coreset"]].min() > 0.1
     to_policy = compared("03_transfer_datasets_curves", "policy")["p_holm"]
     assert to_policy[["mc_dropout", "ensemble", "confidence", "badge"]].min() > 0.5
-    curves = cache.read(FOLDER / "03_transfer_datasets_curves.csv")
+    curves = cache.read_table(FOLDER / "03_transfer_datasets_curves.csv")
     means = curves.groupby(["strategy", "labels"])["accuracy"].mean()
     ahead = means["policy"] > means["random"]
     assert ahead.index[ahead].tolist() == list(range(60, 301, 10))
@@ -152,7 +154,7 @@ def test_on_kuzushiji_mnist_the_policy_leads_with_badge_and_alil_loses() -> None
 
 def test_over_six_sets_of_runs_five_strategies_are_not_told_apart() -> None:
     settings = yaml.safe_load((FOLDER / "../../params/cpu/12_statistics.yaml").read_text())
-    tables = [cache.read(FOLDER / "../.." / name) for name in settings["curves"]]
+    tables = [cache.read_table(FOLDER / "../.." / name) for name in settings["curves"]]
     runs = ranks.shared(ranks.collected(tables, settings["policy"]))
     mean = ranks.mean_ranks(runs)
     five = ["mc_dropout", "ensemble", "badge", "policy", "confidence"]
@@ -179,7 +181,7 @@ def test_over_six_sets_of_runs_five_strategies_are_not_told_apart() -> None:
 
 
 def test_a_policy_helps_a_well_trained_classifier_and_misleads_a_badly_trained_one() -> None:
-    table = metrics.paired_tests(cache.read(FOLDER / "10_own_pool_curves.csv"))
+    table = metrics.paired_tests(cache.read_table(FOLDER / "10_own_pool_curves.csv"))
     assert (table["seeds"] == 20).all()
     for steps, policy, random in ((200, 0.696, 0.677), (50, 0.609, 0.644)):
         rows = table[table["dataset"] == f"fmnist-10k, {steps} steps"]
@@ -189,7 +191,7 @@ def test_a_policy_helps_a_well_trained_classifier_and_misleads_a_badly_trained_o
 
 
 def test_a_policy_gains_at_every_width_that_is_not_refused() -> None:
-    widths = own_pool.summary(own_pool.gains(cache.read(FOLDER / "10_own_pool_widths.csv")))
+    widths = own_pool.summary(own_pool.gains(cache.read_table(FOLDER / "10_own_pool_widths.csv")))
     assert (widths["seeds"] == 20).all()
     assert (widths["gain"] > widths["margin"]).all()
     pooled = widths[widths["strategy"] == "pool"]
@@ -199,7 +201,7 @@ def test_a_policy_gains_at_every_width_that_is_not_refused() -> None:
 
 
 def test_the_class_free_policy_gains_from_its_own_width_on() -> None:
-    curves = cache.read(FOLDER / "class_free/10_own_pool_widths.csv")
+    curves = cache.read_table(FOLDER / "class_free/10_own_pool_widths.csv")
     pooled = own_pool.summary(own_pool.gains(curves)).query("strategy == 'pool'")
     sure = pooled[pooled["gain"] > pooled["margin"]]
     assert (pooled["seeds"] == 10).all()

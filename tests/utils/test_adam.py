@@ -12,10 +12,10 @@ FIT = """
 import sys
 import numpy as np
 from ialelib.models import Architecture
-from ialelib.recipes import Job, Recipe
+from ialelib.recipes import Recipe, TrainJob
 from ialelib.training import fit
 inputs, labels = np.zeros((4, 8, 8), np.uint8), np.arange(4)
-fit(Job(Architecture("mlp", 4, (8, 8)), inputs, labels, Recipe(steps=1), 0, 0))
+fit(TrainJob(Architecture("mlp", 4, (8, 8)), inputs, labels, Recipe(steps=1), 0, 0))
 assert "torch._dynamo" not in sys.modules
 """
 

@@ -82,7 +82,7 @@ def test_two_writers_at_once_leave_one_whole_file(tmp_path: Path) -> None:
 WRITER = """
 import sys, time
 from pathlib import Path
-from ialelib.files import atomic
+from ialelib.utils.files import atomic
 with atomic(Path(sys.argv[1])) as temporary:
     temporary.write_text("half")
     print("writing", flush=True)
