@@ -166,7 +166,8 @@ class Demo:
         count = min(n, len(pool.unlabelled))
         sub_pool = pool.sample(count, stream(self.seed, "sub-pool", self.steps))
         query = self._cycles[side].query(self._models[side], sub_pool)
-        batch = cycles.acquisition_function(strategy, self._policies)(query, acq, self._rng(strategy))
+        acquire = cycles.acquisition_function(strategy, self._policies)
+        batch = acquire(query, acq, self._rng(strategy))
         if strategy != "policy":
             return sub_pool[batch], {}
         chosen = {name: EXPERTS[name](query, acq, self._rng(name)) for name in COMPARED}

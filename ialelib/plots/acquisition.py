@@ -1,19 +1,15 @@
 """One acquisition of Algorithm 1: the experts' batches, and a row of the state (Eq. 1)."""
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from matplotlib.figure import Figure
 
+from ialelib.dagger import Acquisition
 from ialelib.data import DataSet
 from ialelib.plots import images
 from ialelib.plots.panels import panels
 from ialelib.plots.style import COLOURS, shown
 from ialelib.state import State, StateParts, blocks
 from ialelib.utils.errors import InputError
-
-if TYPE_CHECKING:
-    from ialelib.dagger import Acquisition
 
 PART_NAMES = {
     "labelled_mean": "mean embedding of the labelled set",
@@ -28,7 +24,7 @@ GRADIENTS = {
 }
 
 
-def batches(data: DataSet, step: "Acquisition") -> Figure:
+def batches(data: DataSet, step: Acquisition) -> Figure:
     """Each expert's batch as pictures with their classes, and its score; the best is framed.
 
     Raises:

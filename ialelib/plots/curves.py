@@ -8,7 +8,10 @@ from matplotlib.figure import Figure
 
 from ialelib.metrics import aubc_table
 from ialelib.plots.panels import TICK, curve_panel, one_legend, panels, seeds_and_mean
-from ialelib.plots.style import COLOURS, NAMES, shown, styles
+from ialelib.plots.style import COLOURS, shown, styles
+
+NOT_EXPERTS = ["episode", "loss", "acted", "seconds", "params", "commit"]
+"""Columns of a history that hold other numbers than an expert's share of wins."""
 
 
 def learning_curves(curves: pd.DataFrame) -> Figure:
@@ -54,9 +57,10 @@ def policy_training(history: pd.DataFrame) -> Figure:
     left.plot(history["episode"], history["loss"], marker="o", color=COLOURS["policy"])
     left.set(xlabel="episode", ylabel="loss (Eq. 2, weighted)", ylim=(0, None))
     bottom = np.zeros(len(history))
-    for name in (name for name in COLOURS if name in history):
+    experts = history.select_dtypes("float").columns.difference(NOT_EXPERTS, sort=False)
+    for name, (colour, _) in styles(experts).items():
         share = 100 * history[name].to_numpy()
-        right.bar(history["episode"], share, bottom=bottom, color=COLOURS[name], label=NAMES[name])
+        right.bar(history["episode"], share, bottom=bottom, color=colour, label=shown(name))
         bottom += share
     right.set(xlabel="episode", ylabel="acquisitions won, %", ylim=(0, 100))
     right.legend(loc="upper left", bbox_to_anchor=(1, 1))

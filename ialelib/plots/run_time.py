@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ialelib.plots.panels import panels
-from ialelib.plots.style import COLOURS, shown
+from ialelib.plots.style import COLOURS, shown, styles
 
 TRAINING = "0.75"
 
@@ -33,7 +33,8 @@ def _acquisitions(ax: Axes, table: pd.DataFrame) -> None:
     total = table["train_seconds"] + table["query_seconds"]
     ordered = table.assign(total=total).sort_values("total", ascending=False)
     names, train = list(map(shown, ordered["strategy"])), ordered["train_seconds"]
-    colours = [COLOURS[name] for name in ordered["strategy"]]
+    looks = styles(ordered["strategy"])
+    colours = [looks[name][0] for name in ordered["strategy"]]
     ax.barh(names, train, color=TRAINING, label="training the classifier")
     querying = "querying (coloured)"
     ax.barh(names, ordered["query_seconds"], left=train, color=colours, label=querying)
