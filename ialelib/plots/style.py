@@ -79,19 +79,16 @@ def shown(name: object) -> str:
 def styles(names: Iterable[str]) -> dict[str, Look]:
     """Colour and dashes of each strategy, in the order of legends.
 
-    Known strategies look the same in every figure. Others are policies, and take
-    `POLICY_COLOURS` in their order.
+    Known strategies look the same in every figure. Others are policies or functions of one's own,
+    and take `POLICY_COLOURS` in their order, beside "policy" from the second on.
 
     Raises:
-        InputError: more policies than colours that can be told apart.
+        InputError: more of them than colours that can be told apart.
     """
     given = list(names)
-    policies = [name for name in given if name not in COLOURS]
-    if len(policies) > len(POLICY_COLOURS):
-        raise InputError(
-            f"a figure shows up to {len(POLICY_COLOURS)} policies, not {len(policies)}"
-        )
-    looks: dict[str, Look] = dict(
-        zip(policies, zip(POLICY_COLOURS, POLICY_DASHES, strict=True), strict=False)
-    )
+    others = [name for name in given if name not in COLOURS]
+    free = list(zip(POLICY_COLOURS, POLICY_DASHES, strict=True))["policy" in given :]
+    if len(others) > len(free):
+        raise InputError(f"a figure shows up to {len(free)} policies, not {len(others)}")
+    looks: dict[str, Look] = dict(zip(others, free, strict=False))
     return looks | {name: (COLOURS[name], DASHES[name]) for name in COLOURS if name in given}

@@ -47,6 +47,12 @@ def curves() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def test_own_functions_look_different_from_the_policy_beside_them() -> None:
+    looks = styles(["random", "margin", "policy"])
+    assert looks["policy"] == styles(["policy"])["policy"]
+    assert len(set(looks.values())) == 3
+
+
 def test_curves_of_policies_by_name_have_their_colours_and_seeds() -> None:
     figure = learning_curves(curves())
     titles = [ax.get_title() for ax in figure.axes]
