@@ -32,27 +32,27 @@ setup: .venv/ready
 
 # The lock of ours ends with its holder; Snakemake's own would survive `kill -9`.
 SNAKEMAKE = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m ialelib.runner.lock runs/.lock \
-	$(BIN)/snakemake --nolock $(WHERE) --config profile=$(PROFILE)
+	$(BIN)/snakemake --nolock $(WHERE) --config "profile=$(PROFILE)"
 
 reproduce: setup
-	$(BIN)/python -m ialelib.runner.check params/$(PROFILE)
+	$(BIN)/python -m ialelib.runner.check "params/$(PROFILE)"
 	$(SNAKEMAKE) -- all
 	@echo "All on one page: $(CURDIR)/runs/$(PROFILE)/gallery/index.html"
 
 figures: setup
-	$(BIN)/python -m ialelib.runner.check params/$(PROFILE)
+	$(BIN)/python -m ialelib.runner.check "params/$(PROFILE)"
 	$(SNAKEMAKE) -- figures
 
 # In two rules, as make wants patterns by themselves.
 fig%: setup
-	$(BIN)/python -m ialelib.runner.check params/$(PROFILE) $@
+	$(BIN)/python -m ialelib.runner.check "params/$(PROFILE)" $@
 	$(SNAKEMAKE) figure=$@ -- figures
 a21 cost: setup
-	$(BIN)/python -m ialelib.runner.check params/$(PROFILE) $@
+	$(BIN)/python -m ialelib.runner.check "params/$(PROFILE)" $@
 	$(SNAKEMAKE) figure=$@ -- figures
 
 gallery: setup
-	$(BIN)/python -m ialelib.runner.gallery $(PROFILE)
+	$(BIN)/python -m ialelib.runner.gallery "$(PROFILE)"
 
 test: setup
 	$(BIN)/ruff check
@@ -78,6 +78,8 @@ format: setup
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# Only in our own folders, and not in what somebody keeps there.
 clean:
-	rm -rf .venv build dist .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
-	find . -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
+	rm -rf .venv build dist .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis ialelib.egg-info
+	find ialelib tests benchmarks notebooks \( -name 'labels*' -o -name 'runs*' \) -prune -o \
+		-type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +

@@ -70,7 +70,7 @@ rule notebook:
     # Each notebook spreads its own cycles over this many processes; what measures time runs alone.
     threads: lambda wildcards: workflow.cores if wildcards.stem.startswith("14_run_time") else VALUES[wildcards.stem].get("processes", 1)
     shell:
-        "python -m ialelib.runner.execute {input.notebook} {input.params} {log} {output}"
+        "python -m ialelib.runner.execute {input.notebook:q} {input.params:q} {log:q} {output:q}"
 
 
 rule gallery:
@@ -80,7 +80,7 @@ rule gallery:
     output:
         RUNS / "gallery" / "index.html",
     shell:
-        "python -m ialelib.runner.gallery {PROFILE}"
+        "python -m ialelib.runner.gallery {PROFILE:q}"
 
 
 onsuccess:
