@@ -42,7 +42,7 @@ def publish(
     if of is not None:
         about_all |= {name: _joined(of[name].unique()) for name in SOURCES if name in of}
     added = {name: text for name, text in about_all.items() if name not in table}
-    with atomic(settings.figures_folder() / f"{stem}.csv") as temporary:
+    with atomic(settings.path(f"{stem}.csv")) as temporary:
         lasting.assign(**added).to_csv(temporary, index=False)
 
 

@@ -13,7 +13,7 @@ from ialelib.utils.progress import progress
 
 SOURCE = """\
 import time
-from ialelib.progress import progress
+from ialelib.utils.progress import progress
 for _ in progress(range(3), 3, "episodes"):
     time.sleep(0.1)
 print("done")"""
