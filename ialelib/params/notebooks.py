@@ -295,7 +295,7 @@ class Sizes(Strategies):
 
     notebook = "09_ablation_sizes"
     tables = ("curves", "aubc")
-    pictures = ("curves", "gains")
+    pictures = ("overview",)
 
     dataset: DataSetName
     policy: PolicyName
