@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ialelib.plots.panels import TICK, curve_panel, seeds_and_mean, single
+from ialelib.plots.panels import TICK, curve_panel, seeds_and_mean
 from ialelib.plots.style import COLOURS, DASHES, Look, shown, styles
 
 Panel = tuple[str, pd.DataFrame, dict[str, Look]]
@@ -17,38 +17,18 @@ Panel = tuple[str, pd.DataFrame, dict[str, Look]]
 
 
 def overview(curves: pd.DataFrame, table: pd.DataFrame, acq: int, n: int) -> Figure:
-    """`gains` and the panels of `learning_curves` in two columns, the gains first.
+    """Gains and learning curves by size, in two columns; `table` is `batch_sizes.aubc`'s.
 
-    The baselines have one place, which their sizes share.
+    First the gain in AUBC over random sampling at each size: every seed a dot, the mean with 95%.
+    Then mean accuracy over labels with 95% bootstrap intervals: the policy by acquisition size, by
+    sub-pool, and beside the baselines at those sizes at which more than the policy and random
+    sampling ran; these share one place. All lines of a panel have the same seeds. `acq` and `n`
+    are the sizes that the policy was trained with.
     """
     cells = [*([panel] for panel in _by_size(curves, acq, n)), _baselines(curves)]
     figure, axes = _grid([1, *filter(None, map(len, cells))])
     _gains(axes[0][0], table, n)
     _draw(axes[1:], cells)
-    return figure
-
-
-def learning_curves(curves: pd.DataFrame, acq: int, n: int) -> Figure:
-    """Mean accuracy over labels with 95% bootstrap intervals, a panel for each comparison.
-
-    The policy by acquisition size, then by sub-pool, then beside the baselines at those sizes at
-    which more than the policy and random sampling ran. All lines of a panel have the same seeds.
-    `acq` and `n` are the sizes that the policy was trained with.
-    """
-    cells = [[panel] for panel in _by_size(curves, acq, n) + _baselines(curves)]
-    figure, axes = _grid([1] * len(cells))
-    _draw(axes, cells)
-    return figure
-
-
-def gains(table: pd.DataFrame, n: int) -> Figure:
-    """Gain in AUBC over random sampling at each size: every seed a dot, the mean with 95%.
-
-    `table` is `batch_sizes.aubc`'s; `n` the sub-pool that the policy was trained with.
-    """
-    sizes = table[table["strategy"] == "policy"][["acq", "n"]].drop_duplicates()
-    figure, ax = single(8, 0.9 + 0.36 * len(sizes))
-    _gains(ax, table, n)
     return figure
 
 

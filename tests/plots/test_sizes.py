@@ -42,8 +42,12 @@ def sizes(ax: Any, side: str) -> list[float]:
     return [getattr(bar, f"get_{side}")() for bar in ax.patches]
 
 
+def overview(curves: pd.DataFrame) -> Any:
+    return size_plots.overview(curves, batch_sizes.aubc(curves), acq=10, n=100)
+
+
 def test_panels_are_by_batch_by_sub_pool_and_of_baselines() -> None:
-    left, middle, right = size_plots.learning_curves(CURVES, acq=10, n=100).axes
+    _, left, middle, right = overview(CURVES).axes
     assert legend(left) == ["acq 10", "acq 20", "Random, acq 10"]
     assert legend(middle) == ["acq 10", "acq 10, n 1000", "Random, acq 10"]
     assert legend(right) == ["IALE policy", "Random", "BADGE"]
@@ -56,7 +60,7 @@ def test_panels_are_by_batch_by_sub_pool_and_of_baselines() -> None:
 
 def test_the_overview_begins_with_the_gains_and_baselines_share_a_place() -> None:
     more = pd.concat([CURVES, curve("badge", 20, 100)], ignore_index=True)
-    figure = size_plots.overview(more, batch_sizes.aubc(more), acq=10, n=100)
+    figure = overview(more)
     gains, by_size, by_sub_pool, first, second = figure.axes
     assert tuple(figure.get_size_inches()) == (12, 9)
     assert len(gains.get_yticklabels()) == 3
@@ -69,18 +73,18 @@ def test_the_overview_begins_with_the_gains_and_baselines_share_a_place() -> Non
 
 def test_the_overview_of_one_size_and_no_baseline_has_the_gains_alone() -> None:
     part = CURVES[(CURVES["acq"] == 10) & (CURVES["n"] == 100) & (CURVES["strategy"] != "badge")]
-    (ax,) = size_plots.overview(part, batch_sizes.aubc(part), acq=10, n=100).axes
+    (ax,) = overview(part).axes
     assert ax.get_xlabel() == "AUBC minus random sampling's at the same acq"
 
 
 def test_panels_of_one_size_are_left_out() -> None:
     part = CURVES[(CURVES["n"] == 100) & (CURVES["strategy"] != "badge")]
-    (ax,) = size_plots.learning_curves(part, acq=10, n=100).axes
+    _, ax = overview(part).axes
     assert legend(ax) == ["acq 10", "acq 20", "Random, acq 10"]
 
 
 def test_gains_have_a_row_for_each_size() -> None:
-    (ax,) = size_plots.gains(batch_sizes.aubc(CURVES), n=100).axes
+    ax = overview(CURVES).axes[0]
     labels = [label.get_text() for label in ax.get_yticklabels()]
     assert labels == ["acq 10", "acq 10, n 1000", "acq 20"]
 
