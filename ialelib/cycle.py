@@ -209,12 +209,12 @@ def check(
     strategies: Iterable[Strategy],
     policies: Mapping[str, Policy],
 ) -> None:
-    """Whether these strategies can run in this setting on that data set.
+    """Check that these strategies can run with this configuration on that data set.
 
     Raises:
-        InputError: unknown strategy, or two of one name; a setting that does not fit the data; a
-            policy for another class count or embedding width; mc_dropout with a classifier that
-            has no dropout; an own classifier that does not give a logit for each class.
+        InputError: unknown strategy, or two of one name; a configuration that does not fit the
+            data; a policy for another class count or embedding width; mc_dropout with a classifier
+            that has no dropout; an own classifier that does not give a logit for each class.
     """
     config.check(data)
     model = build(config.architecture(data), seed=0)

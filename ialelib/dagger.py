@@ -289,7 +289,8 @@ def fit_distinct(
 
 
 def score(cycle: Cycle, models: Sequence[Classifier], threads: int = 1) -> Tensor:
-    """What each temporary classifier gets right on D_val (Alg. 1, line 7); equal ones once."""
+    """Which samples of D_val each temporary classifier gets right (Alg. 1, line 7)."""
+    # Equal batches share their classifier, which is asked once.
     inputs = cycle.data.train_inputs[cycle.validation]
     labels = cycle.data.train_labels[cycle.validation]
     how, distinct = recipe(cycle.config.recipe), {id(model): model for model in models}
@@ -313,7 +314,7 @@ def _roll_out_all(
 ) -> None:
     """Roll out the episodes of a round that are not in `folder` yet.
 
-    One uses all processes for its classifiers; of several, each has a process of its own.
+    A single episode uses all processes for its classifiers; several get one process each.
     """
     todo = [number for number in numbers if not _episode(folder, number).exists()]
     inside = processes if len(todo) == 1 else 1

@@ -23,110 +23,9 @@ Halves = tuple[np.ndarray, ...]
 """Train images, train labels, test images, test labels."""
 
 
-def _grey(kind: str) -> Callable[[Path, bool], Arrays]:
-    def half(root: Path, train: bool) -> Arrays:
-        from torchvision import datasets
-
-        data = getattr(datasets, kind)(root, train=train, download=True)
-        return data.data.numpy(), data.targets.numpy()
-
-    return half
-
-
-def _emnist_letters(root: Path, train: bool) -> Arrays:
-    from torchvision import datasets
-
-    data = datasets.EMNIST(root, split="letters", train=train, download=True)
-    # The original files hold the images transposed and number the letters from 1.
-    return data.data.numpy().transpose(0, 2, 1), data.targets.numpy() - 1
-
-
-def _svhn(root: Path, train: bool) -> Arrays:
-    from torchvision import datasets
-
-    data = datasets.SVHN(root, split="train" if train else "test", download=True)
-    return data.data.transpose(0, 2, 3, 1), data.labels
-
-
-def _cifar(kind: str) -> Callable[[Path, bool], Arrays]:
-    def half(root: Path, train: bool) -> Arrays:
-        from torchvision import datasets
-
-        data: Any = getattr(datasets, kind)(root, train=train, download=True)
-        return data.data, np.asarray(data.targets)
-
-    return half
-
-
-TORCHVISION: dict[str, Callable[[Path, bool], Arrays]] = {
-    "mnist": _grey("MNIST"),
-    "fmnist": _grey("FashionMNIST"),
-    "kmnist": _grey("KMNIST"),
-    "emnist-letters": _emnist_letters,
-    "svhn": _svhn,
-    "cifar10": _cifar("CIFAR10"),
-    "cifar100": _cifar("CIFAR100"),
-}
-
-
-def of_test(whole: Halves, rng: np.random.Generator) -> Halves:
-    """10,000 test images, split at random into 8,000 and 2,000."""
-    chosen = rng.permutation(len(whole[3]))[:10_000]
-    train, test = np.split(chosen, [len(chosen) * 4 // 5])
-    return whole[2][train], whole[3][train], whole[2][test], whole[3][test]
-
-
-def of_both(whole: Halves, rng: np.random.Generator) -> Halves:
-    """20,000 training and 5,000 test images, or all there are, with each class's share kept."""
-    train = stratified(whole[1], 20_000, rng)
-    test = stratified(whole[3], 5_000, rng)
-    return whole[0][train], whole[1][train], whole[2][test], whole[3][test]
-
-
-def stratified(labels: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """`size` random indices with each class's share, to less than one; all if there are fewer."""
-    order = rng.permutation(len(labels))
-    by_class = order[np.argsort(labels[order], kind="stable")]
-    size = min(size, len(labels))
-    return np.sort(by_class[np.arange(size) * len(labels) // max(1, size)])
-
-
-SUBSETS: dict[str, Callable[[Halves, np.random.Generator], Halves]] = {
-    "10k": of_test,
-    "25k": of_both,
-}
-
-
-def download(name: str, folder: Path) -> Halves:
-    """Train images, train labels, test images, test labels of a torchvision data set.
-
-    Images are uint8, N x H x W or N x H x W x 3; labels int64 from 0. The original files stay
-    in `folder/raw`.
-
-    Raises:
-        InputError: the files are neither there nor to be had.
-    """
-    raw = folder / "raw"
-    try:
-        raw.mkdir(parents=True, exist_ok=True)
-        halves = [TORCHVISION[name](raw, train) for train in (True, False)]
-    except (OSError, RuntimeError, ValueError, AssertionError, HTTPException) as error:
-        raise InputError(
-            f"data set {name!r} is not in {folder} and could not be downloaded ({error}). "
-            f"Either connect to the network and try again, or put {name}.npz (see the README, "
-            f"'Data') into that folder; IALE_DATA names another folder. "
-            f"What a download that was cut off left in {raw} can be deleted"
-        ) from error
-    return tuple(
-        np.ascontiguousarray(array, dtype=kind)
-        for half in halves
-        for array, kind in zip(half, (np.uint8, np.int64), strict=True)
-    )
-
-
 SAMPLES = Path(__file__).parent / "samples"
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
-# What numpy.load and zipfile raise for files that are no archive, cut off, or changed on disk.
+# What numpy.load and zipfile raise for files that are not archives, truncated or corrupted.
 UNREADABLE = (
     OSError,
     EOFError,
@@ -205,7 +104,7 @@ def folder() -> Path:
 
 
 def available() -> list[str]:
-    """Names that `load` accepts: torchvision's, their samples, and files dropped in."""
+    """Names that `load` accepts: torchvision's, their samples, and files put there."""
     dropped = {path.stem for where in (folder(), SAMPLES) for path in where.glob("[!.]*.npz")}
     subsets = {f"{name}-{size}" for name in TORCHVISION for size in SUBSETS}
     return sorted(dropped | set(TORCHVISION) | subsets)
@@ -216,7 +115,7 @@ def load_data(name: str) -> DataSet:
 
     Looks for `NAME.npz` in `folder()`, then among the shipped samples; else downloads the
     original files through torchvision and keeps them as `NAME.npz`. `SET-10k` and `SET-25k`,
-    where there is no such file, are drawn from that set, always the same (`sources.SUBSETS`).
+    where there is no such file, are drawn from that set, always the same (`SUBSETS`).
 
     Raises:
         InputError: unknown name, unreadable or malformed file, or not cached and no network.
@@ -361,10 +260,10 @@ class Pool:
 
 
 def balanced(labels: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """`size` random indices with the classes as even as can be (Sec. 4.2: 20, two of each).
+    """`size` random indices as balanced over the classes as possible (Sec. 4.2: 20, two of each).
 
     Raises:
-        InputError: more asked for than there are.
+        InputError: more than there are samples.
     """
     if size > len(labels):
         raise InputError(f"{size} initial labels asked for, but the set has {len(labels)} samples")
@@ -374,3 +273,104 @@ def balanced(labels: np.ndarray, size: int, rng: np.random.Generator) -> np.ndar
         members = order[labels[order] == label]
         rank[members] = np.arange(len(members))
     return order[np.argsort(rank[order], kind="stable")][:size]
+
+
+def _grey(kind: str) -> Callable[[Path, bool], Arrays]:
+    def half(root: Path, train: bool) -> Arrays:
+        from torchvision import datasets
+
+        data = getattr(datasets, kind)(root, train=train, download=True)
+        return data.data.numpy(), data.targets.numpy()
+
+    return half
+
+
+def _emnist_letters(root: Path, train: bool) -> Arrays:
+    from torchvision import datasets
+
+    data = datasets.EMNIST(root, split="letters", train=train, download=True)
+    # The original files hold the images transposed and number the letters from 1.
+    return data.data.numpy().transpose(0, 2, 1), data.targets.numpy() - 1
+
+
+def _svhn(root: Path, train: bool) -> Arrays:
+    from torchvision import datasets
+
+    data = datasets.SVHN(root, split="train" if train else "test", download=True)
+    return data.data.transpose(0, 2, 3, 1), data.labels
+
+
+def _cifar(kind: str) -> Callable[[Path, bool], Arrays]:
+    def half(root: Path, train: bool) -> Arrays:
+        from torchvision import datasets
+
+        data: Any = getattr(datasets, kind)(root, train=train, download=True)
+        return data.data, np.asarray(data.targets)
+
+    return half
+
+
+TORCHVISION: dict[str, Callable[[Path, bool], Arrays]] = {
+    "mnist": _grey("MNIST"),
+    "fmnist": _grey("FashionMNIST"),
+    "kmnist": _grey("KMNIST"),
+    "emnist-letters": _emnist_letters,
+    "svhn": _svhn,
+    "cifar10": _cifar("CIFAR10"),
+    "cifar100": _cifar("CIFAR100"),
+}
+
+
+def of_test(whole: Halves, rng: np.random.Generator) -> Halves:
+    """10,000 test images, split at random into 8,000 and 2,000."""
+    chosen = rng.permutation(len(whole[3]))[:10_000]
+    train, test = np.split(chosen, [len(chosen) * 4 // 5])
+    return whole[2][train], whole[3][train], whole[2][test], whole[3][test]
+
+
+def of_both(whole: Halves, rng: np.random.Generator) -> Halves:
+    """20,000 training and 5,000 test images, or all of smaller halves, stratified by class."""
+    train = stratified(whole[1], 20_000, rng)
+    test = stratified(whole[3], 5_000, rng)
+    return whole[0][train], whole[1][train], whole[2][test], whole[3][test]
+
+
+def stratified(labels: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """`size` random indices, stratified by class to within one sample; all if there are fewer."""
+    order = rng.permutation(len(labels))
+    by_class = order[np.argsort(labels[order], kind="stable")]
+    size = min(size, len(labels))
+    return np.sort(by_class[np.arange(size) * len(labels) // max(1, size)])
+
+
+SUBSETS: dict[str, Callable[[Halves, np.random.Generator], Halves]] = {
+    "10k": of_test,
+    "25k": of_both,
+}
+
+
+def download(name: str, folder: Path) -> Halves:
+    """Train images, train labels, test images, test labels of a torchvision data set.
+
+    Images are uint8, N x H x W or N x H x W x 3; labels int64 from 0. The original files stay
+    in `folder/raw`.
+
+    Raises:
+        InputError: the files are not there and cannot be downloaded.
+    """
+    raw = folder / "raw"
+    try:
+        raw.mkdir(parents=True, exist_ok=True)
+        halves = [TORCHVISION[name](raw, train) for train in (True, False)]
+    except (OSError, RuntimeError, ValueError, AssertionError, HTTPException) as error:
+        raise InputError(
+            f"data set {name!r} is not in {folder} and could not be downloaded ({error}). "
+            f"Either connect to the network and try again, or put {name}.npz (see the README, "
+            f"'Data') into that folder; IALE_DATA names another folder. "
+            f"Files left by an interrupted download in {raw} can be deleted"
+        ) from error
+    return tuple(
+        np.ascontiguousarray(array, dtype=kind)
+        for half in halves
+        for array, kind in zip(half, (np.uint8, np.int64), strict=True)
+    )

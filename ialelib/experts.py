@@ -65,7 +65,7 @@ class Query:
 
     @cached_property
     def probs_N_C(self) -> Tensor:
-        """Soft-max probabilities of the sub-pool."""
+        """Softmax probabilities of the sub-pool."""
         return self.logits_N_C.softmax(1)
 
 
@@ -76,7 +76,7 @@ def top(score_N: np.ndarray, acq: int, rng: np.random.Generator) -> np.ndarray:
     """Positions of the `acq` highest scores, ties broken at random.
 
     Raises:
-        InputError: more asked for than there are.
+        InputError: more than there are samples.
     """
     check_offer(acq, len(score_N))
     return np.lexsort((rng.random(len(score_N)), -score_N))[:acq]
@@ -100,7 +100,7 @@ def confidence(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def variation_ratio(votes_M_N: Tensor) -> np.ndarray:
-    """1 - m/M for the m of M votes that agree with the mode, N numbers (Eqs. 3 and 4)."""
+    """1 - m/M for the m of M votes that agree with the mode, N values (Eqs. 3 and 4)."""
     counts_N_C = torch.nn.functional.one_hot(votes_M_N).sum(0)
     return 1.0 - counts_N_C.amax(1).numpy() / len(votes_M_N)
 
@@ -109,7 +109,7 @@ def dropouts(model: nn.Module) -> list[nn.Dropout]:
     """The dropout layers of a classifier.
 
     Raises:
-        InputError: it has none, so MC-Dropout means nothing for it.
+        InputError: it has none, so MC-Dropout is undefined for it.
     """
     drops = [m for m in model.modules() if isinstance(m, nn.Dropout) and m.p > 0]
     if not drops:

@@ -1,6 +1,6 @@
 """Batches chosen one sample at a time: k-centre (CoreSet) and k-means++ on gradients (BADGE).
 
-Both are exact and keep O(N) numbers beside the samples. Those may be tensors, arrays or an
+Both are exact and keep O(N) values beside the samples. Those may be tensors, arrays or an
 `np.memmap` larger than memory: they are read in chunks or by index, never copied as a whole.
 """
 
@@ -15,7 +15,7 @@ from ialelib.utils.rows import Rows, read
 CHUNK = 4096  # samples at a time: float64 copies of 128 numbers each then fit a processor's cache
 BLOCK = 1000  # centres at a time
 AHEAD = 16  # bounds made exact at a time
-FRONT = 2048  # the largest bounds, looked at for every choice
+FRONT = 2048  # the largest bounds, searched at each choice
 LIKELY = -1
 
 
@@ -35,7 +35,7 @@ def k_centre(
     float32; exactly equal ones are ties, broken at random. Returns `acq` positions, int64.
 
     Raises:
-        InputError: more asked for than there are, rows of different lengths, NaN or infinity.
+        InputError: more than there are samples, rows of different lengths, NaN or infinity.
     """
     check_offer(acq, len(embedding_N_D))
     lengths = {x.shape[1] for x in (embedding_N_D, labelled_L_D) if len(x)}
@@ -124,7 +124,7 @@ class _Gaps:
 
 def _likely_gaps(rows_B_D: Tensor, centres_K_D: Tensor) -> Tensor:
     # A matrix product is many times faster than differences but rounds more, so it only points to
-    # a centre. An offset common to all would drown what it ranks by: that goes first.
+    # a centre. A common offset is subtracted first: it would swamp the differences.
     shifted_K_D = centres_K_D - centres_K_D[0]
     norm_K, shifted_B_D = shifted_K_D.square().sum(1), rows_B_D - centres_K_D[0]
     nearest_B = torch.addmm(norm_K, shifted_B_D, shifted_K_D.T, alpha=-2).argmin(1)
@@ -149,13 +149,13 @@ def k_means_pp(
     """k-means++ seeding on last-layer gradient embeddings (Ash et al. 2020, Alg. 1).
 
     The gradient embedding of sample i is the outer product of its residual a_i = p_i - 1[y = y_i]
-    and its embedding h_i, so <g_i, g_j> = <a_i, a_j><h_i, h_j>: distances need C + D numbers a
+    and its embedding h_i, so <g_i, g_j> = <a_i, a_j><h_i, h_j>: distances need C + D values a
     sample, never C*D. The first centre has the largest gradient, as in the authors' code; each next
     one is drawn in proportion to its squared distance to the nearest centre, in float64, and costs
     one pass over all residuals and some of the embeddings. Returns `acq` positions, int64.
 
     Raises:
-        InputError: more asked for than there are, different numbers of rows, NaN or infinity.
+        InputError: more than there are samples, different numbers of rows, NaN or infinity.
     """
     rows, n = len(residual_N_C), len(embedding_N_D)
     if rows != n:

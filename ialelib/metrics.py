@@ -1,4 +1,4 @@
-"""How strategies are compared: AUBC, paired tests, intervals, penalty matrix, mean ranks."""
+"""Comparison of strategies: AUBC, paired tests, intervals, penalty matrix, mean ranks."""
 
 from collections.abc import Iterable
 from itertools import permutations
@@ -125,7 +125,7 @@ def paired_tests(curves: pd.DataFrame, reference: str = "random") -> pd.DataFram
 
 
 def collected(tables: Iterable[pd.DataFrame], policy: str) -> pd.DataFrame:
-    """Learning curves of several tables in one, as if each classifier made a data set of its own.
+    """Learning curves of several tables in one, each classifier counted as a data set of its own.
 
     Datasets are called "mnist, cnn". Tables that compare several policies name each of them;
     there the one of that name is "policy", as elsewhere, and the others are left out by `shared`.
@@ -167,7 +167,7 @@ def penalty_matrix(curves: pd.DataFrame, level: float = 0.05) -> pd.DataFrame:
     """How often the strategy of a row beats that of a column (Ash et al. 2020, Sec. 4).
 
     On each data set the accuracies after 1, 2, 4, 8, ... acquisitions are compared by two-sided
-    t-tests, paired by seed; every win adds one part in as many as there are comparisons. So a cell
+    t-tests, paired by seed; every win adds one over the number of comparisons. So a cell
     is at most the number of data sets. The last row, "mean", is the mean of each column over the
     other strategies: the lower, the less often beaten.
 
@@ -207,15 +207,15 @@ def mean_ranks(curves: pd.DataFrame) -> pd.Series:
 
 
 def friedman(curves: pd.DataFrame) -> float:
-    """p-value of the hypothesis that all strategies rank alike (Demšar 2006, Sec. 3.2.2)."""
+    """p-value of the hypothesis that all strategies rank equally (Demšar 2006, Sec. 3.2.2)."""
     return float(friedmanchisquare(*aubc_table(curves).to_numpy().T).pvalue)
 
 
 def critical_difference(strategies: int, runs: int, level: float = 0.05) -> float:
-    """Least difference of mean ranks that is significant by Nemenyi's test.
+    """Smallest difference of mean ranks that is significant by Nemenyi's test.
 
     Demšar (2006), Sec. 3.2.2. `runs` are taken as independent; seeds on one data set are not
-    quite, so with few data sets it is an optimistic bound.
+    fully, so with few data sets it is an optimistic bound.
 
     >>> round(critical_difference(5, 30), 3)
     1.114

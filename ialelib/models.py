@@ -24,7 +24,7 @@ INTEGER = {
 
 
 class Dropout(nn.Dropout):
-    """Dropout of rows of `features` numbers, with masks from bit operations on random words.
+    """Dropout of rows of `features` values, with masks from bit operations on random words.
 
     On a CPU `nn.Dropout` takes a quarter of the training time of a small CNN. `given`, where set,
     is the mask to use instead of a fresh one.
@@ -47,7 +47,7 @@ class Dropout(nn.Dropout):
         return lanes[:size].view(batch, self.features)
 
     def mask(self, batch: int, dtype: torch.dtype, generator: Noise | None = None) -> Tensor:
-        """batch x features numbers: 0 with probability p (to 2^-15), else 1 / (1 - p)."""
+        """batch x features values: 0 with probability p (to 2^-15), else 1 / (1 - p)."""
         lanes = self.lanes(batch, generator)
         # 15 random bits, less the threshold: the sign says whether to drop.
         lanes = lanes.bitwise_right_shift_(1).sub_(round((self.p - 0.5) * 2**15))
@@ -124,7 +124,7 @@ class ToyMLP(Classifier):
 
     def __init__(self, classes: int, shape: tuple[int, ...]) -> None:
         super().__init__(16, classes, dropout=0.0)
-        self.hidden = nn.Linear(_numbers(shape), 16)
+        self.hidden = nn.Linear(_size(shape), 16)
         self.last = nn.Linear(16, 16)
 
     @override
@@ -137,7 +137,7 @@ class MLP(Classifier):
 
     def __init__(self, classes: int, shape: tuple[int, ...]) -> None:
         super().__init__(128, classes, dropout=0.25)
-        self.hidden = nn.Linear(_numbers(shape), 128)
+        self.hidden = nn.Linear(_size(shape), 128)
         self.drop_hidden = Dropout(0.25, 128)
         self.last = nn.Linear(128, 128)
 
@@ -202,7 +202,7 @@ class ResNet18(Classifier):
 
 
 def _stage(inside: int, outside: int, stride: int) -> nn.Sequential:
-    # torchvision takes 200 MB of memory, which only this classifier needs.
+    # Importing torchvision takes 200 MB; only this classifier needs it.
     from torchvision.models.resnet import BasicBlock
 
     shortcut = None
@@ -219,7 +219,7 @@ def _channels(shape: tuple[int, ...]) -> int:
     return shape[2] if len(shape) == 3 else 1
 
 
-def _numbers(shape: tuple[int, ...]) -> int:
+def _size(shape: tuple[int, ...]) -> int:
     return int(torch.Size(shape).numel())
 
 

@@ -32,7 +32,7 @@ class Policy(nn.Module):
     """Three dense layers, 128-128-1, with ReLU between and a sigmoid at the end (Sec. 4.1).
 
     Every part of the state is divided by its root mean square over the policy's training states
-    (`scale`), so that wide and narrow parts start equal; the paper leaves the scaling open.
+    (`scale`), so that all parts start with equal weight; the paper does not specify the scaling.
     """
 
     def __init__(
@@ -61,9 +61,9 @@ class Policy(nn.Module):
         """Raises InputError if a classifier's class count or embedding width does not fit."""
         if embedding != self.embedding:
             raise InputError(
-                f"this policy reads embeddings of {self.embedding} numbers, the classifier's have "
-                f"{embedding}; use a classifier with {self.embedding} units before the soft-max "
-                "layer, or train a policy on one like yours"
+                f"this policy reads embeddings of {self.embedding} dimensions, the classifier's "
+                f"have {embedding}; use a classifier with {self.embedding} units before the "
+                "softmax layer, or train a policy on one like yours"
             )
         if classes != self.classes and not self.parts.any_class_count:
             raise InputError(
@@ -72,7 +72,7 @@ class Policy(nn.Module):
             )
 
     def scores(self, state: State) -> Tensor:
-        """Desirability rho of every candidate, N numbers in [0, 1] (Sec. 3.2).
+        """Desirability rho of every candidate, N values in [0, 1] (Sec. 3.2).
 
         Candidates are encoded a few thousand at a time, so memory hardly grows with N.
 
@@ -184,8 +184,8 @@ def _find(name_or_path: str | Path) -> Path:
 def loss(logits_N: Tensor, target_N: Tensor, positive_weight: float | Tensor = 1.0) -> Tensor:
     """Eq. 2, binary cross-entropy, with positives weighted; the mean over candidates.
 
-    The printed equation has a minus before (1 - t), a slip: it would reward scoring the
-    unchosen highly. Targets may be soft, in [0, 1].
+    The printed equation has a minus before (1 - t), a misprint: it would reward high
+    scores of candidates that were not chosen. Targets may be soft, in [0, 1].
     """
     weight = torch.as_tensor(positive_weight)
     return F.binary_cross_entropy_with_logits(logits_N, target_N, pos_weight=weight)
@@ -273,7 +273,7 @@ def _epoch(
 
 
 def _scale(policy: Policy, examples: Sequence[Example]) -> Tensor:
-    """Root mean square of each part over at most 100 examples, one number per feature."""
+    """Root mean square of each part over at most 100 examples, one value per feature."""
     some = examples[:: max(1, len(examples) // 100)]
     features = torch.cat([encode(example.state, policy.parts) for example in some])
     sizes = list(widths(policy.parts, policy.classes, policy.embedding).values())

@@ -1,4 +1,4 @@
-"""How classifiers are trained: recipes, and jobs that depend on nothing else."""
+"""Recipes and training jobs; a job is fully determined by its fields."""
 
 import copy
 import math
@@ -19,7 +19,7 @@ Precision = Literal["float32", "auto"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a classifier is trained: Adam on soft-max cross-entropy.
+    """How a classifier is trained: Adam on softmax cross-entropy.
 
     The length is `epochs` passes, or `steps` batches, or the sum of both. `warmup` is the share
     of steps with rising learning rate; after it the rate stays, or falls to zero along a cosine.
@@ -73,7 +73,7 @@ RECIPES: dict[str, Recipe] = {
 def recipe(name: str) -> Recipe:
     """The recipe of that name.
 
-    "paper" is Sec. 4.2's; "growing" its equal with fewer steps, "fast" nearly so up to 300 labels
+    "paper" is Sec. 4.2's; "growing" as accurate with fewer steps, "fast" nearly so up to 300 labels
     (11_training_cost); "warm" fine-tunes a classifier for ranking experts; "toy" is for Fig. 1.
 
     Raises:
@@ -135,7 +135,7 @@ def number_type(recipe: Recipe, device: str = "cpu") -> torch.dtype:
 
 
 def autocast(recipe: Recipe, device: str = "cpu") -> torch.autocast:
-    """Computing in a recipe's numbers."""
+    """Autocast to a recipe's number type."""
     low = number_type(recipe, device) == torch.bfloat16
     return torch.autocast(device, torch.bfloat16, enabled=low)
 

@@ -1,4 +1,4 @@
-"""What is published: tables and policies, with where each number comes from."""
+"""Publishing of tables and policies with their provenance."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ def publish(
     """Write a result table as NOTEBOOK_NAME.csv into the figures' folder, with its provenance.
 
     Columns of seconds are left out unless `timings` are what the table is about (14_run_time):
-    they differ from run to run, and all else does not. Added are, where the table has no such
+    only they differ between runs. Added are, where the table has no such
     column, dataset and seed (all that went into it), profile, params (a digest), commit,
     machine and versions. For a table that sums up another, `of`, the first two and the commit are
     all of that one's.

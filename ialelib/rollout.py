@@ -1,4 +1,4 @@
-"""What one DAgger episode leaves behind: states, every expert's choice and score."""
+"""The record of one DAgger episode: states, every expert's choice and score."""
 
 import json
 from collections.abc import Sequence
@@ -70,7 +70,7 @@ def examples(rollouts: Sequence[Rollout], target: Target = "best") -> list[Examp
     """Training examples for the policy from all acquisitions so far (Alg. 1, line 9).
 
     Targets: "best" is the winner's batch, as in the paper. "weighted" averages all experts'
-    batches by the odds that each is really the best: a soft-max of the scores in units of their
+    batches by the odds that each is really the best: a softmax of the scores in units of their
     standard error, since a few validation samples rarely tell two experts apart.
     """
     found = []

@@ -16,8 +16,8 @@ from ialelib.utils.rows import Rows, read
 class StateParts:
     """Which parts of Eq. 1 a state encoding has.
 
-    `gradient`: "last_layer" is the gradient embedding of BADGE, C*D numbers; "embedding" is the
-    gradient at the embedding, D numbers for any class count; "none" leaves it out.
+    `gradient`: "last_layer" is the gradient embedding of BADGE, C*D values; "embedding" is the
+    gradient at the embedding, D values for any class count; "none" leaves it out.
     """
 
     labelled_mean: bool = True
@@ -35,7 +35,7 @@ class StateParts:
 
 
 FULL = StateParts()
-NOT_FINITE = "the logits or embeddings hold NaN or infinite numbers"
+NOT_FINITE = "the logits or embeddings hold NaN or infinite values"
 CLASS_FREE = StateParts(
     label_frequency=False, predicted_frequency=False, prediction=False, gradient="embedding"
 )
@@ -52,8 +52,8 @@ PARTS = {
 class State:
     """One moment of a cycle, in the factors that every encoding is made from.
 
-    N x (D + C) numbers and a few more, where the full encoding has N x (2D + 3C + C*D).
-    `head_weight_C_D` are the weights of the soft-max layer, or NaN where they are not known.
+    N x (D + C) values and a few more, where the full encoding has N x (2D + 3C + C*D).
+    `head_weight_C_D` are the weights of the softmax layer, or NaN where they are not known.
     """
 
     labelled_mean_D: Tensor
@@ -86,7 +86,7 @@ def describe(
     """The state of any classifier, from its predictions on D_sub and D_lab (Sec. 3.2).
 
     The candidates' logits and embeddings may be arrays mapped from files that do not fit in
-    memory (`numpy.load(path, mmap_mode="r")`). `head_weight_C_D` are the weights of the soft-max
+    memory (`numpy.load(path, mmap_mode="r")`). `head_weight_C_D` are the weights of the softmax
     layer; without them only policies that do not read the gradient at the embedding can be used.
 
     Raises:

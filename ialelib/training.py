@@ -25,7 +25,7 @@ KEPT = 10_000_000  # a CNN has 4,608 features for an image of 28x28 pixels
 def fit(job: TrainJob) -> Classifier:
     """Train one classifier on the CPU (Alg. 1, `initAndTrain`), in evaluation mode after.
 
-    The same job gives the same weights, bit for bit, whatever ran before.
+    The same job gives the same weights, bit for bit, regardless of what ran before.
 
     Raises:
         InputError: no labelled samples.

@@ -45,9 +45,7 @@ def step(page: Page) -> None:
 def in_lab(folder: Path, dark: bool) -> None:
     """One picture for each width."""
     work = Path(tempfile.mkdtemp())
-    browser.write_notebook(
-        work / "demo.ipynb", "from ialelib.demo.widget import toy_demo\n\ntoy_demo()"
-    )
+    browser.write_notebook(work / "demo.ipynb", "import ialelib as iale\n\niale.toy_demo()")
     with browser.jupyterlab(work, dark) as address:
         for width, height in SIZES:
             with browser.chromium(width, height, dark) as page:

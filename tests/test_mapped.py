@@ -182,7 +182,7 @@ def test_numbers_that_are_none_are_refused_in_one_sentence(
     for ask in (policy(parts).scores, lambda given: policy(parts).choose(given, ACQ)):
         with pytest.raises(InputError) as error:
             ask(wrong)
-        assert str(error.value) == "the logits or embeddings hold NaN or infinite numbers"
+        assert str(error.value) == "the logits or embeddings hold NaN or infinite values"
 
 
 def test_a_class_ruled_out_by_an_infinitely_low_logit_is_no_error(state: State) -> None:

@@ -208,7 +208,7 @@ def test_without_the_heads_weights_there_is_no_gradient_at_the_embedding() -> No
     assert state.head_weight_C_D.shape == (2, 5)
     assert bool(state.head_weight_C_D.isnan().all())
     assert bool(encode(state, FULL).isfinite().all())
-    with pytest.raises(InputError, match="weights of the soft-max layer"):
+    with pytest.raises(InputError, match="weights of the softmax layer"):
         encode(state, CLASS_FREE)
 
 

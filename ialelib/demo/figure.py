@@ -12,87 +12,72 @@ from ialelib.demo.session import COMPARED, EDGES_X, GRID_X, GRID_Y, SIDES, Demo,
 from ialelib.plots.style import COLOURS, NAMES, POLICY_COLOURS
 from ialelib.plots.toy import CLASS_COLOURS
 
-HEIGHT = 710
-FAINT = "rgba(127,127,127,0.25)"
-MIDDLE = "#8A8A8A"
+FAINT, MIDDLE, CLEAR = "rgba(127,127,127,0.25)", "#8A8A8A", "rgba(0,0,0,0)"
 COLUMNS = ((0.0, 0.45), (0.55, 1.0))
-KEY = "● left panel, ◆ right panel, dotted: best possible"
 ROWS = {"above": (0.85, 0.96), "plane": (0.35, 0.83), "below": (0.0, 0.22)}
-STYLE = """<style>
-.ialelib-demo .js-plotly-plot .main-svg text {
-  fill: var(--jp-ui-font-color1, #333) !important;
-}
-.ialelib-demo .js-plotly-plot .hoverlayer text { fill: #222 !important; }
-.ialelib-demo .js-plotly-plot .contourlayer path,
-.ialelib-demo .js-plotly-plot .scatterlayer .point,
-.ialelib-demo .js-plotly-plot .legend .scatterpts {
-  stroke: var(--jp-ui-font-color1, #333) !important;
-}
-.ialelib-demo .widget-dropdown > select {
-  background-image: linear-gradient(45deg, transparent 50%, currentColor 50%),
-    linear-gradient(135deg, currentColor 50%, transparent 50%);
-  background-position: right 10px center, right 5px center;
-  background-size: 5px 5px;
-  background-repeat: no-repeat;
-}
-.ialelib-demo { max-width: 1400px; }
-.ialelib-demo .widget-hbox { column-gap: 14px; }
-</style>"""
-"""Texts, arrows and the boundary take the colour of JupyterLab's theme, light or dark."""
+KEY = "● left panel, ◆ right panel, dotted: best possible"
+SYMBOLS = ("circle", "square")
+CLICKABLE = ("unlabelled", "class 0", "class 1", "newest")
+BARS = (*COMPARED, "any")
+HOVER = "point %{customdata}<extra></extra>"
 
 
-def fixed() -> dict[str, Any]:
-    """What never changes."""
+def layout() -> dict[str, Any]:
+    """What never changes: a histogram above each plane, and two panels below."""
     axes: dict[str, Any] = {}
+    x, y = ([float(grid[0]), float(grid[-1])] for grid in (EDGES_X, GRID_Y))
     for side, column in enumerate(COLUMNS):
-        first = [float(EDGES_X[0]), float(EDGES_X[-1])]
-        second = [float(GRID_Y[0]), float(GRID_Y[-1])]
-        title = ("feature 2", "")[side]
-        axes[f"xaxis{1 + side}"] = _axis("feature 1", column, first, f"y{1 + side}") | {"dtick": 2}
-        plane = _axis(title, ROWS["plane"], second, f"x{1 + side}") | {"dtick": 2}
-        axes[f"yaxis{1 + side}"] = plane | {"showticklabels": side == 0}
-        above = _axis("", column, first, f"y{3 + side}") | {"showticklabels": False}
-        axes[f"xaxis{3 + side}"] = above
-        share = _axis(("labels, %", "")[side], ROWS["above"], [0, 42], f"x{3 + side}")
-        share |= {"tickvals": [0, 20, 40, 60, 80, 100], "showticklabels": side == 0}
-        axes[f"yaxis{3 + side}"] = share
-    axes["xaxis5"] = _axis("labelled points", COLUMNS[0], [0, 240], "y5")
-    axes["yaxis5"] = _axis("test accuracy, %", ROWS["below"], [50, 100], "x5")
-    half = (COLUMNS[1][0] + 0.07, COLUMNS[1][1])
-    axes["xaxis6"] = _axis("share of the policy's newest batch, %", half, [0, 100], "y6")
-    axes["xaxis6"] |= {"tickvals": [0, 25, 50, 75, 100]}
-    axes["yaxis6"] = _axis("", ROWS["below"], [4.6, -0.6], "x6") | {"showgrid": False}
+        left = side == 0
+        above = _axis("labels, %" * left, ROWS["above"], [0, 42], f"x{3 + side}")
+        axes |= {
+            f"xaxis{1 + side}": _axis("feature 1", column, x, f"y{1 + side}", dtick=2),
+            f"yaxis{1 + side}": _axis(
+                "feature 2" * left, ROWS["plane"], y, f"x{1 + side}", dtick=2
+            ),
+            f"xaxis{3 + side}": _axis("", column, x, f"y{3 + side}", showticklabels=False),
+            f"yaxis{3 + side}": above | {"tickvals": [*range(0, 101, 20)]},
+        }
+        for number in (1, 3):
+            axes[f"yaxis{number + side}"]["showticklabels"] = left
+    share = "share of the policy's newest batch, %"
+    quarters = [0, 25, 50, 75, 100]
+    axes |= {
+        "xaxis5": _axis("labelled points", COLUMNS[0], [0, 240], "y5"),
+        "yaxis5": _axis("test accuracy, %", ROWS["below"], [50, 100], "x5"),
+        "xaxis6": _axis(share, (0.62, 1.0), [0, 100], "y6", tickvals=quarters),
+        "yaxis6": _axis("", ROWS["below"], [4.6, -0.6], "x6", showgrid=False),
+    }
+    heading = {"xref": "paper", "yref": "paper", "yanchor": "bottom", "xanchor": "center"}
+    dotted = {"color": MIDDLE, "width": 1, "dash": "dot"}
+    legend = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "traceorder": "normal"}
     return axes | {
-        "height": HEIGHT,
+        "height": 710,
         "autosize": True,
         "margin": {"l": 62, "r": 44, "t": 64, "b": 48, "autoexpand": False},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
+        "paper_bgcolor": CLEAR,
+        "plot_bgcolor": CLEAR,
         "font": {"size": 12},
         "barmode": "stack",
         "bargap": 0.08,
         "annotations": [
-            _heading(sum(column) / 2, ROWS[row][1] + 0.005)
+            {"x": sum(column) / 2, "y": ROWS[row][1] + 0.005, "showarrow": False, **heading}
             for row in ("above", "below")
             for column in COLUMNS
         ],
-        "shapes": [
-            {"type": "line", "xref": "x5", "yref": "y5", "x0": 0}
-            | {"line": {"color": MIDDLE, "width": 1, "dash": "dot"}}
-        ],
+        "shapes": [{"type": "line", "xref": "x5", "yref": "y5", "x0": 0, "line": dotted}],
         "dragmode": False,
         "hovermode": "closest",
         "hoverlabel": {"bgcolor": "white", "bordercolor": MIDDLE},
-        "legend": {
-            "orientation": "h",
-            "x": 0,
-            "y": 1.02,
-            "yanchor": "bottom",
-            "traceorder": "normal",
-            "itemclick": False,
-            "itemdoubleclick": False,
-        },
+        "legend": {"itemclick": False, "itemdoubleclick": False, **legend},
     }
+
+
+def _axis(
+    title: str, domain: tuple[float, float], span: list[float], anchor: str, **more: Any
+) -> dict[str, Any]:
+    lines = {"gridcolor": FAINT, "linecolor": MIDDLE, "showline": True, "zeroline": False}
+    place = {"domain": domain, "range": span, "anchor": anchor, "fixedrange": True}
+    return {"title": {"text": title, "standoff": 6}, **place, **lines, **more}
 
 
 def changing(demo: Demo) -> dict[str, Any]:
@@ -104,9 +89,13 @@ def changing(demo: Demo) -> dict[str, Any]:
         width *= 2
     tallest = max(panel.histogram_C_B.sum(0).max() / len(panel.labelled) for panel in demo.panels)
     share = [0, max(40, 20 * math.ceil(5 * tallest)) + 2]
-    texts = [*map(_title, SIDES, demo.panels), KEY, _note(demo)]
+    titles = [
+        f"<b>{side.capitalize()}: {NAMES[panel.strategy]}</b>, {panel.labels[-1]} labels, "
+        f"accuracy {100 * panel.accuracy[-1]:.1f} %"
+        for side, panel in zip(SIDES, demo.panels, strict=True)
+    ]
     return {
-        "annotations": [{"text": text} for text in texts],
+        "annotations": [{"text": text} for text in (*titles, KEY, _note(demo))],
         "shapes": [{"x1": width, "y0": best, "y1": best}],
         "yaxis3.range": share,
         "yaxis4.range": share,
@@ -115,57 +104,14 @@ def changing(demo: Demo) -> dict[str, Any]:
     }
 
 
-def _title(side: str, panel: Panel) -> str:
-    return (
-        f"<b>{side.capitalize()}: {NAMES[panel.strategy]}</b>, {panel.labels[-1]} labels, "
-        f"accuracy {100 * panel.accuracy[-1]:.1f} %"
-    )
-
-
 def _note(demo: Demo) -> str:
     """Heading of the bars: whose they are, or why there are none."""
-    chosen = [side for side, panel in enumerate(demo.panels) if panel.strategy == "policy"]
+    chosen = [panel for panel in demo.panels if panel.strategy == "policy"]
     if not chosen:
         return "No panel shows the policy"
-    if any(demo.panels[side].shares for side in chosen):
+    if any(panel.shares for panel in chosen):
         return "What each expert would have chosen, too"
     return "The policy has chosen no batch yet"
-
-
-def _heading(x: float, y: float) -> dict[str, Any]:
-    place = {"x": x, "y": y, "xref": "paper", "yref": "paper"}
-    return place | {"yanchor": "bottom", "xanchor": "center", "showarrow": False}
-
-
-def _axis(title: str, domain: tuple[float, float], span: list[float], anchor: str) -> Any:
-    return {
-        "title": {"text": title, "standoff": 6},
-        "domain": domain,
-        "range": span,
-        "anchor": anchor,
-        "fixedrange": True,
-        "zeroline": False,
-        "gridcolor": FAINT,
-        "linecolor": MIDDLE,
-        "showline": True,
-    }
-
-
-def tint() -> list[tuple[float, str]]:
-    """Colour of the plane by the probability of class 1: the likelier class's, faint in between."""
-    likelier = ((0, 0, 0.25), (0.499, 0, 0.06), (0.501, 1, 0.06), (1, 1, 0.25))
-    return [(at, _transparent(CLASS_COLOURS[c], strength)) for at, c, strength in likelier]
-
-
-def _transparent(colour: str, strength: float) -> str:
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{strength})"
-
-
-SYMBOLS = ("circle", "square")
-CLICKABLE = ("unlabelled", "class 0", "class 1", "newest")
-HOVER = "point %{customdata}<extra></extra>"
-SCALE = ("#A0A0A0", POLICY_COLOURS[4])
 
 
 class _Figure(go.FigureWidget):  # type: ignore[misc]
@@ -183,8 +129,9 @@ class _Figure(go.FigureWidget):  # type: ignore[misc]
 
 def build(demo: Demo) -> go.FigureWidget:
     """The whole figure of a demo; `update` shows another state of it, or another demo, in it."""
-    traces = [trace for side in range(len(SIDES)) for trace in (*_plane(side), *_above(side))]
-    plain = go.Figure([*traces, *_below(), *_keys()], fixed())
+    panels = [trace for side in (0, 1) for trace in (*_plane(side), *_above(side))]
+    below = [trace(side) for trace in (_line, _bars) for side in (0, 1)]
+    plain = go.Figure([*panels, *below, *_keys()], layout())
     update(plain, demo, point=0)
     figure = _Figure(plain)
     figure._config = {"displayModeBar": False, "responsive": True, "doubleClick": False}
@@ -204,7 +151,7 @@ def update(figure: go.Figure | go.FigureWidget, demo: Demo, point: int) -> None:
 def ring(figure: go.FigureWidget, demo: Demo, point: int) -> None:
     """Move the ring to a point, or take it away where there is no such point."""
     with figure.batch_update():
-        for side in range(len(SIDES)):
+        for side in (0, 1):
             trace(figure, "chosen", side).update(_at(demo, [point]))
 
 
@@ -218,51 +165,102 @@ def _meta(name: str, side: int) -> str:
     return f"{SIDES[side]} {name}"
 
 
+def _trace(kind: Any, what: str, side: int, axes: int, **options: Any) -> Any:
+    """A trace that `trace` finds by what it shows, on the axes of that number."""
+    place = {"meta": _meta(what, side), "xaxis": f"x{axes}", "yaxis": f"y{axes}"}
+    return kind(**{"showlegend": False, **place, **options})
+
+
 def _plane(side: int) -> list[Any]:
     """The traces of a panel's plane, from the bottom up."""
-    axes: dict[str, Any] = {"xaxis": f"x{1 + side}", "yaxis": f"y{1 + side}"}
-    grid = {"x": GRID_X, "y": GRID_Y, "showscale": False, "showlegend": False, **axes}
-    grid |= {"hoverinfo": "skip"}
+    grid: dict[str, Any] = {"x": GRID_X, "y": GRID_Y, "showscale": False, "hoverinfo": "skip"}
     # The browser blends the colours between grid points: far faster than Plotly's own blending.
-    plane = go.Heatmap(
-        zsmooth="fast",
-        colorscale=tint(),
-        zmin=0,
-        zmax=1,
-        meta=_meta("tint", side),
-        **grid,
-    )
-    boundary = go.Contour(
-        contours={"start": 0.5, "end": 0.5, "size": 1, "coloring": "none"},
-        line={"width": 2.5, "color": MIDDLE},
-        meta=_meta("boundary", side),
-        **grid,
-    )
+    tint = {"zsmooth": "fast", "colorscale": _tint(), "zmin": 0, "zmax": 1}
+    contours = {"start": 0.5, "end": 0.5, "size": 1, "coloring": "none"}
+    boundary = {"contours": contours, "line": {"width": 2.5, "color": MIDDLE}}
     bar = {"thickness": 9, "len": 0.48, "lenmode": "fraction", "x": COLUMNS[side][1] + 0.004}
     bar |= {"y": 0.60, "tickvals": [0, 0.5, 1], "outlinewidth": 0, "ticklen": 0, "xpad": 2}
     bar |= {"title": {"text": "score", "side": "top", "font": {"size": 11}}}
-    grey = {"color": MIDDLE, "colorscale": [[0, SCALE[0]], [1, SCALE[1]]], "cmin": 0, "cmax": 1}
-    ringed = {"symbol": "circle-open", "size": 19, "color": COLOURS["badge"]}
-    styles: list[tuple[str, str, dict[str, Any]]] = [
-        ("unlabelled", "unlabelled", grey | {"colorbar": bar, "line": {"width": 0}}),
-        *((f"class {c}", f"labelled, class {c}", _marker(c)) for c in (0, 1)),
-        ("newest", "newest batch", {"size": 13, "line": {"width": 1.5, "color": "black"}}),
-        ("chosen", "chosen point", ringed | {"line": {"width": 3}}),
+    scale = [[0, "#A0A0A0"], [1, POLICY_COLOURS[4]]]
+    scored = {"color": MIDDLE, "colorscale": scale, "cmin": 0, "cmax": 1, "colorbar": bar}
+    ring = {"symbol": "circle-open", "size": 19, "color": COLOURS["badge"], "line": {"width": 3}}
+    points: dict[str, tuple[str, dict[str, Any]]] = {
+        "unlabelled": ("unlabelled", scored | {"line": {"width": 0}}),
+        **{f"class {c}": (f"labelled, class {c}", _marker(c)) for c in (0, 1)},
+        "newest": ("newest batch", {"size": 13, "line": {"width": 1.5, "color": "black"}}),
+        "chosen": ("chosen point", ring),
+    }
+    return [
+        _trace(go.Heatmap, "tint", side, 1 + side, **grid, **tint),
+        _trace(go.Contour, "boundary", side, 1 + side, **grid, **boundary),
+        *(_points(what, side, *looks) for what, looks in points.items()),
     ]
-    points = [
-        go.Scatter(
-            mode="markers",
-            marker=marker,
-            name=shown,
-            meta=_meta(name, side),
-            hovertemplate=HOVER if name in CLICKABLE else None,
-            hoverinfo=None if name in CLICKABLE else "skip",
-            showlegend=side == 0 and name != "newest",
-            **axes,
+
+
+def _points(what: str, side: int, name: str, marker: dict[str, Any]) -> Any:
+    hover = {"hovertemplate": HOVER} if what in CLICKABLE else {"hoverinfo": "skip"}
+    look = {"mode": "markers", "marker": marker, "name": name}
+    legend = side == 0 and what != "newest"
+    return _trace(go.Scatter, what, side, 1 + side, showlegend=legend, **look, **hover)
+
+
+def _tint() -> list[tuple[float, str]]:
+    """Colour of the plane by the probability of class 1: the likelier class's, faint in between."""
+    likelier = ((0, 0, 0.25), (0.499, 0, 0.06), (0.501, 1, 0.06), (1, 1, 0.25))
+    red_green_blue = [
+        ",".join(str(int(c[i : i + 2], 16)) for i in (1, 3, 5)) for c in CLASS_COLOURS
+    ]
+    return [(at, f"rgba({red_green_blue[c]},{strength})") for at, c, strength in likelier]
+
+
+def _marker(c: int) -> dict[str, Any]:
+    outline = {"width": 1, "color": "black"}
+    return {"symbol": SYMBOLS[c], "size": 9, "color": CLASS_COLOURS[c], "line": outline}
+
+
+def _above(side: int) -> list[Any]:
+    """The histograms above a panel."""
+    return [
+        _trace(
+            go.Bar,
+            f"histogram {c}",
+            side,
+            3 + side,
+            x=(EDGES_X[1:] + EDGES_X[:-1]) / 2,
+            marker={"color": CLASS_COLOURS[c], "line": {"width": 0}},
+            hovertemplate=f"class {c}: %{{y:.0f}} % of the labels<extra></extra>",
         )
-        for name, shown, marker in styles
+        for c in (0, 1)
     ]
-    return [plane, boundary, *points]
+
+
+def _line(side: int) -> Any:
+    """Accuracy over labels."""
+    return _trace(
+        go.Scatter,
+        "accuracy",
+        side,
+        5,
+        mode="lines+markers",
+        line={"dash": ("solid", "dash")[side]},
+        marker={"size": 7, "symbol": ("circle", "diamond")[side]},
+        hovertemplate="%{x} labels: %{y:.1f} %<extra></extra>",
+    )
+
+
+def _bars(side: int) -> Any:
+    """The experts' shares in the policy's batch."""
+    return _trace(
+        go.Bar,
+        "shares",
+        side,
+        6,
+        orientation="h",
+        base=0,
+        y=[NAMES.get(name, "any of them") for name in BARS],
+        marker={"color": [COLOURS.get(name, MIDDLE) for name in BARS]},
+        hovertemplate="%{y}: %{x:.0f} % of the batch<extra></extra>",
+    )
 
 
 def _keys() -> list[Any]:
@@ -275,85 +273,28 @@ def _keys() -> list[Any]:
     ]
 
 
-def _marker(c: int) -> dict[str, Any]:
-    outline = {"width": 1, "color": "black"}
-    return {"symbol": SYMBOLS[c], "size": 9, "color": CLASS_COLOURS[c], "line": outline}
-
-
-def _above(side: int) -> list[Any]:
-    """The histograms above a panel."""
-    middles = (EDGES_X[1:] + EDGES_X[:-1]) / 2
-    return [
-        go.Bar(
-            x=middles,
-            marker={"color": CLASS_COLOURS[c], "line": {"width": 0}},
-            meta=_meta(f"histogram {c}", side),
-            hovertemplate=f"class {c}: %{{y:.0f}} % of the labels<extra></extra>",
-            showlegend=False,
-            xaxis=f"x{3 + side}",
-            yaxis=f"y{3 + side}",
-        )
-        for c in (0, 1)
-    ]
-
-
-def _below() -> list[Any]:
-    """Accuracy over labels, and the experts' shares in the policy's batch."""
-    lines = [
-        go.Scatter(
-            mode="lines+markers",
-            line={"dash": ("solid", "dash")[side]},
-            marker={"size": 7, "symbol": ("circle", "diamond")[side]},
-            meta=_meta("accuracy", side),
-            hovertemplate="%{x} labels: %{y:.1f} %<extra></extra>",
-            showlegend=False,
-            xaxis="x5",
-            yaxis="y5",
-        )
-        for side in range(len(SIDES))
-    ]
-    bars = [
-        go.Bar(
-            orientation="h",
-            base=0,
-            y=[NAMES.get(name, "any of them") for name in (*COMPARED, "any")],
-            marker={"color": [COLOURS.get(name, MIDDLE) for name in (*COMPARED, "any")]},
-            meta=_meta("shares", side),
-            hovertemplate="%{y}: %{x:.0f} % of the batch<extra></extra>",
-            showlegend=False,
-            xaxis="x6",
-            yaxis="y6",
-        )
-        for side in range(len(SIDES))
-    ]
-    return lines + bars
-
-
 def _values(demo: Demo, panel: Panel, point: int) -> dict[str, dict[str, Any]]:
     """What changes in a panel's traces, by name."""
-    labels = demo.data.train_labels
     old = np.setdiff1d(panel.labelled, panel.newest)
-    side = int(panel is demo.panels[1])
+    of_old, of_new = (demo.data.train_labels[points] for points in (old, panel.newest))
+    right = panel is demo.panels[1]
     twins = demo.panels[0].strategy == demo.panels[1].strategy
-    shares = [panel.shares.get(name) for name in (*COMPARED, "any")]
     # Black is not seen on a dark page.
-    grey = panel.strategy == "random" or (twins and side == 1)
+    grey = panel.strategy == "random" or (twins and right)
     colour = MIDDLE if grey else COLOURS[panel.strategy]
+    share_C_B = 100 * panel.histogram_C_B / len(panel.labelled)
     return {
         "tint": {"z": panel.probability_Y_X},
         "boundary": {"z": panel.probability_Y_X},
-        "unlabelled": _unlabelled(demo, panel),
-        **{f"class {c}": _at(demo, old[labels[old] == c]) for c in (0, 1)},
+        "unlabelled": _at(demo, panel.unlabelled) | _scored(panel.score_U),
+        **{f"class {c}": _at(demo, old[of_old == c]) for c in (0, 1)},
         "newest": _at(demo, panel.newest)
         | {
-            "marker.color": [CLASS_COLOURS[c] for c in labels[panel.newest]],
-            "marker.symbol": [f"{SYMBOLS[c]}-x" for c in labels[panel.newest]],
+            "marker.color": [CLASS_COLOURS[c] for c in of_new],
+            "marker.symbol": [f"{SYMBOLS[c]}-x" for c in of_new],
         },
         "chosen": _at(demo, [point]),
-        **{
-            f"histogram {c}": {"y": 100 * panel.histogram_C_B[c] / len(panel.labelled)}
-            for c in (0, 1)
-        },
+        **{f"histogram {c}": {"y": share_C_B[c]} for c in (0, 1)},
         "accuracy": {
             "x": panel.labels,
             "y": 100 * np.array(panel.accuracy),
@@ -361,34 +302,27 @@ def _values(demo: Demo, panel: Panel, point: int) -> dict[str, dict[str, Any]]:
             "marker.color": colour,
         },
         "shares": {
-            "x": shares,
+            "x": [panel.shares.get(name) for name in BARS],
             "visible": panel.strategy == "policy",
             "width": 0.4 if twins else 0.8,
-            "offset": 0 if twins and side == 1 else -0.4,
+            "offset": 0 if twins and right else -0.4,
         },
     }
 
 
-def _unlabelled(demo: Demo, panel: Panel) -> dict[str, Any]:
+def _scored(score_U: np.ndarray | None) -> dict[str, Any]:
     """Grey dots; the policy's have the colour and the size of their score."""
-    found = _at(demo, panel.unlabelled)
-    if panel.score_U is None:
-        return found | {
-            "marker.color": MIDDLE,
-            "marker.size": 4,
-            "marker.showscale": False,
-            "hovertemplate": HOVER,
-        }
-    return found | {
-        "marker.color": panel.score_U,
-        "marker.size": 3 + 5 * panel.score_U,
-        "marker.showscale": True,
-        "hovertemplate": "point %{customdata}, score %{marker.color:.2f}<extra></extra>",
+    scored, hover = score_U is not None, "point %{customdata}, score %{marker.color:.2f}"
+    return {
+        "marker.color": MIDDLE if score_U is None else score_U,
+        "marker.size": 4 if score_U is None else 3 + 5 * score_U,
+        "marker.showscale": scored,
+        "hovertemplate": f"{hover}<extra></extra>" if scored else HOVER,
     }
 
 
 def _at(demo: Demo, points: np.ndarray | Sequence[int]) -> dict[str, Any]:
-    """Coordinates and numbers of points, without those that do not exist."""
+    """Coordinates and indices of points, without those that do not exist."""
     inside = np.array([p for p in points if 0 <= p < len(demo.points_N_2)], dtype=np.int32)
     xy = demo.points_N_2[inside]
     return {"x": xy[:, 0], "y": xy[:, 1], "customdata": inside}

@@ -1,4 +1,4 @@
-"""The living Figure 1: two strategies choose among the points of two Gaussians, step by step."""
+"""What the toy demo shows: two strategies on two Gaussians, step by step."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,8 +8,7 @@ import numpy as np
 from ialelib import cycle as cycles
 from ialelib import data
 from ialelib.cycle import Cycle, CycleConfig
-from ialelib.experts import EXPERTS, Query
-from ialelib.models import Classifier
+from ialelib.experts import EXPERTS
 from ialelib.plots.style import NAMES
 from ialelib.policy import Policy
 from ialelib.recipes import recipe
@@ -55,8 +54,8 @@ class Panel:
 class Demo:
     """Two strategies on the same points, with the same initial labels, weights and sub-pools.
 
-    The points are drawn from other random numbers than those that a policy was trained on in
-    01_toy_gaussians, whatever the seed.
+    The points come from another random stream than those that 01_toy_gaussians trains its policy
+    on, whatever the seed.
 
     Raises:
         InputError: a value that cannot be shown, or a policy that does not fit the toy classifier.
@@ -84,7 +83,7 @@ class Demo:
         cycles.check(self.data, config, strategies, self._policies)
         self._cycles = [Cycle(self.data, config, seed) for _ in SIDES]
         self._models = fit_many([self._cycles[0].job()]) * len(SIDES)
-        self.panels = [self._panel(side, strategies[side], ()) for side in range(len(SIDES))]
+        self.panels = [self._panel(side, strategies[side]) for side in range(len(SIDES))]
 
     @property
     def points_N_2(self) -> np.ndarray:
@@ -102,9 +101,7 @@ class Demo:
         """
         self._check(acq, n)
         for side, panel in enumerate(self.panels):
-            batch, shares = self._choose(side, panel.strategy, acq, n)
-            self._cycles[side].pool.label(batch)
-            self._refresh(side, batch, shares)
+            self._add(side, *self._choose(side, panel.strategy, acq, n))
         self.steps += 1
 
     @one_thread()
@@ -119,11 +116,10 @@ class Demo:
             raise InputError(f"there is no point {point}; points are numbered 0 to {last}")
         if point in self.panels[side].labelled:
             raise InputError(f"point {point} is labelled already in the {SIDES[side]} panel")
-        self._cycles[side].pool.label(np.array([point]))
-        self._refresh(side, np.array([point]), {})
+        self._add(side, np.array([point]), {})
 
     def nearest(self, x: float, y: float) -> int:
-        """Number of the point that lies nearest to a place."""
+        """Index of the point that lies nearest to a place."""
         return int(np.square(self.points_N_2 - np.array([x, y])).sum(1).argmin())
 
     def describe(self) -> str:
@@ -172,43 +168,46 @@ class Demo:
         query = self._cycles[side].query(self._models[side], sub_pool)
         acquire = cycles.acquisition_function(strategy, self._policies)
         batch = acquire(query, acq, self._rng(strategy))
-        shares = self._shares(query, batch) if strategy == "policy" else {}
-        return sub_pool[batch], shares
-
-    def _shares(self, query: Query, batch: np.ndarray) -> dict[str, float]:
-        chosen = {name: EXPERTS[name](query, len(batch), self._rng(name)) for name in COMPARED}
+        if strategy != "policy":
+            return sub_pool[batch], {}
+        chosen = {name: EXPERTS[name](query, acq, self._rng(name)) for name in COMPARED}
         chosen["any"] = np.concatenate(list(chosen.values()))
-        return {name: 100 * float(np.isin(batch, them).mean()) for name, them in chosen.items()}
+        shares = {name: 100 * float(np.isin(batch, them).mean()) for name, them in chosen.items()}
+        return sub_pool[batch], shares
 
     def _rng(self, name: str) -> np.random.Generator:
         return stream(self.seed, "query", name, self.steps)
 
-    def _refresh(self, side: int, newest: np.ndarray, shares: Mapping[str, float]) -> None:
+    def _add(self, side: int, batch: np.ndarray, shares: Mapping[str, float]) -> None:
+        """Label a batch, and train and show that side's classifier anew."""
+        self._cycles[side].pool.label(batch)
         (self._models[side],) = fit_many([self._cycles[side].job()])
         before = self.panels[side]
-        panel = self._panel(side, before.strategy, newest)
+        now = self._panel(side, before.strategy)
         self.panels[side] = replace(
-            panel,
-            labels=before.labels + panel.labels,
-            accuracy=before.accuracy + panel.accuracy,
+            now,
+            newest=np.asarray(batch, dtype=np.int64),
+            labels=before.labels + now.labels,
+            accuracy=before.accuracy + now.accuracy,
             shares=shares,
         )
 
-    def _panel(self, side: int, strategy: str, newest: np.ndarray | Sequence[int]) -> Panel:
+    def _panel(self, side: int, strategy: str) -> Panel:
         """What the side's classifier and pool show now."""
-        model, toy = self._models[side], self.data
-        labelled = self._cycles[side].pool.labelled
+        model, toy, pool = self._models[side], self.data, self._cycles[side].pool
         hits = correct_mask(model, toy.test_inputs, toy.test_labels, recipe("toy"))
+        probability = predict(model, _MESH)[0].softmax(1)[:, 1].numpy()
+        first, labels = toy.train_inputs[pool.labelled, 0], toy.train_labels[pool.labelled]
         return Panel(
-            strategy,
-            labelled,
-            self._cycles[side].pool.unlabelled,
-            np.asarray(newest, dtype=np.int64),
-            _probability(model),
-            _histogram(toy.train_inputs[labelled, 0], toy.train_labels[labelled]),
-            (len(labelled),),
-            (float(hits.mean()),),
-            self._scores(side) if strategy == "policy" else None,
+            strategy=strategy,
+            labelled=pool.labelled,
+            unlabelled=pool.unlabelled,
+            newest=np.empty(0, dtype=np.int64),
+            probability_Y_X=probability.reshape(len(GRID_Y), len(GRID_X)),
+            histogram_C_B=np.stack([np.histogram(first[labels == c], EDGES_X)[0] for c in (0, 1)]),
+            labels=(len(pool.labelled),),
+            accuracy=(float(hits.mean()),),
+            score_U=self._scores(side) if strategy == "policy" else None,
         )
 
     def _scores(self, side: int) -> np.ndarray:
@@ -223,13 +222,10 @@ class Demo:
             f"{SIDES[side].capitalize()} panel, {NAMES[panel.strategy]}: {panel.labels[-1]} labels"
             f", accuracy {100 * panel.accuracy[-1]:.1f} %."
         )
-        if not panel.shares:
-            return text
-        shares = [
-            f"{NAMES.get(name, 'any of them')} {share:.0f} %"
-            for name, share in panel.shares.items()
-        ]
-        return f"{text} Of its newest batch these experts chose as well: {', '.join(shares)}."
+        pairs = panel.shares.items()
+        shares = [f"{NAMES.get(name, 'any of them')} {share:.0f} %" for name, share in pairs]
+        chosen = f" Of its newest batch these experts chose as well: {', '.join(shares)}."
+        return text + chosen if shares else text
 
 
 def check_overlap(overlap: float) -> None:
@@ -247,12 +243,3 @@ def _state(point: int, panel: Panel) -> str:
         return "unlabelled"
     (score,) = panel.score_U[panel.unlabelled == point]
     return f"unlabelled with score {score:.2f}"
-
-
-def _probability(model: Classifier) -> np.ndarray:
-    probability = predict(model, _MESH)[0].softmax(1)[:, 1].numpy()
-    return probability.reshape(len(GRID_Y), len(GRID_X))
-
-
-def _histogram(first_L: np.ndarray, label_L: np.ndarray) -> np.ndarray:
-    return np.stack([np.histogram(first_L[label_L == c], EDGES_X)[0] for c in (0, 1)])

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -15,6 +16,12 @@ from ialelib.demo.session import SIDES, STRATEGIES, Demo, check_overlap
 from ialelib.plots.style import NAMES
 from ialelib.utils.errors import InputError, unknown
 
+HERE = Path(__file__).parent
+SEED_DIGITS = 18
+PAUSE = 0.4  # seconds between two steps while it plays
+WIDE = {"description_width": "initial"}
+FITTING = {"width": "max-content"}
+
 
 class Line(anywidget.AnyWidget):
     """A line of text that screen readers speak whenever it changes.
@@ -22,66 +29,21 @@ class Line(anywidget.AnyWidget):
     `role` is "status", or "alert" for what went wrong.
     """
 
-    _esm = """
-    export default { render({ model, el }) {
-      const role = model.get("role");
-      el.setAttribute("role", role);
-      el.setAttribute("aria-live", role === "alert" ? "assertive" : "polite");
-      el.classList.add("ialelib-" + role);
-      const show = () => { el.textContent = model.get("value"); };
-      model.on("change:value", show);
-      show();
-    } };
-    """
-    _css = """
-    .ialelib-status, .ialelib-alert { line-height: 1.4; min-height: 1.4em; }
-    .ialelib-status { color: var(--jp-ui-font-color1, #333); }
-    .ialelib-alert { color: var(--jp-error-color1, #c62828); font-weight: bold; }
-    """
+    _esm = HERE / "line.js"
     value = traitlets.Unicode("").tag(sync=True)
     role = traitlets.Unicode("status").tag(sync=True)
 
 
 class Fit(anywidget.AnyWidget):
-    """Keeps Plotly's figure as wide as its place, keys for the controls, and words for the figure.
+    """Keeps Plotly's figure as wide as the box of class `around`, and brings the style of all.
 
-    Put it into the box of class `around`; `label` is what screen readers say of the figure.
-    Plotly's widget measures its place before it has one, and afterwards only with the window.
-    JupyterLab takes arrow keys for itself, even from lists and sliders, unless they end here.
+    `label` is what screen readers say of the figure.
     """
 
-    _esm = """
-    export default { render({ model, el }) {
-      let box = null;
-      const fit = () => {
-        const plot = box.querySelector(".js-plotly-plot");
-        plot?.setAttribute("role", "img");
-        plot?.setAttribute("aria-label", model.get("label"));
-        const width = plot?._fullLayout?.width;
-        if (width && plot.clientWidth && Math.abs(width - plot.clientWidth) > 1)
-          window.dispatchEvent(new Event("resize"));
-      };
-      const drawn = new MutationObserver(fit), sized = new ResizeObserver(fit);
-      const start = () => {
-        box = el.closest("." + model.get("around"));
-        if (!box) return requestAnimationFrame(start);
-        box.addEventListener("keydown", event => event.stopPropagation());
-        drawn.observe(box, { childList: true, subtree: true });
-        sized.observe(box);
-      };
-      start();
-      const told = () => box && fit();
-      model.on("change:label", told);
-      return () => { drawn.disconnect(); sized.disconnect(); model.off("change:label", told); };
-    } };
-    """
+    _esm = HERE / "fit.js"
+    _css = HERE / "demo.css"
     around = traitlets.Unicode().tag(sync=True)
     label = traitlets.Unicode().tag(sync=True)
-
-
-SEED_DIGITS = 18
-PAUSE = 0.4  # seconds between two steps while it plays
-WIDE = {"description_width": "initial"}
 
 
 def toy_demo(
@@ -105,19 +67,20 @@ def toy_demo(
     for name in (left, right):
         if name not in STRATEGIES:
             raise unknown("strategy", name, STRATEGIES)
-    return ToyDemo(
-        policy.load_policy(policy_name), samples, initial, left, right, overlap, acq, n, seed
-    )
+    scorer = policy.load_policy(policy_name)
+
+    def start(strategies: list[str], overlap: float, seed: int) -> Demo:
+        return Demo(strategies, scorer, overlap, seed, samples, initial)
+
+    return ToyDemo(start, left, right, overlap, acq, n, seed)
 
 
 class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
-    """Controls, messages and the figure of one demo."""
+    """Controls, messages and the figure of one demo; `start` makes it anew."""
 
     def __init__(
         self,
-        scorer: policy.Policy,
-        samples: int,
-        initial: int,
+        start: Callable[[list[str], float, int], Demo],
         left: str,
         right: str,
         overlap: float,
@@ -125,57 +88,16 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
         n: int,
         seed: int,
     ) -> None:
-        self._fresh = lambda names, share, start: Demo(
-            names, scorer, share, start, samples, initial
-        )
-        self.demo = self._fresh([left, right], overlap, seed)
+        self._start, self.demo = start, start([left, right], overlap, seed)
         self._playing: asyncio.Task[None] | None = None
         # JupyterLab has what readers press handled in another thread than what plays.
         self._lock = threading.RLock()
-        self.left, self.right = (
-            _choice(f"{side} strategy", [(NAMES[name], name) for name in STRATEGIES], value)
-            for side, value in zip(SIDES, (left, right), strict=True)
-        )
-        self.overlap = ipywidgets.FloatSlider(
-            overlap,
-            min=0,
-            max=1,
-            step=0.05,
-            description="Overlap",
-            tooltip="Overlap of the two Gaussians",
-            continuous_update=False,
-            style=WIDE,
-            layout={"width": "270px"},
-        )
-        self.acq = _number("Acquisition size", acq, "Labels that each side adds in a step")
-        self.n = _number("Sub-pool n", n, "Random points that each batch is chosen from")
-        self.seed = ipywidgets.Text(
-            str(seed),
-            description="Seed",
-            tooltip="Of points, initial labels, weights and sub-pools; press Enter",
-            continuous_update=False,
-            style=WIDE,
-            layout={"width": "120px"},
-        )
-        self.step = _button("Step", "Both sides choose and label one batch")
-        self.play = ipywidgets.ToggleButton(
-            description="Play",
-            tooltip="One step after the other, until pressed again",
-            layout={"width": "90px"},
-        )
-        self.reset = _button("Reset", "Back to the initial labels")
-        self.side = _choice("Panel", [(side, i) for i, side in enumerate(SIDES)], 0)
-        self.point = _number("Point", 0, "Number of a point; it is ringed in both panels")
-        self.add = _button("Label this point", "Label the ringed point in that panel")
-        self.message = Line(role="alert")
-        self.status = Line()
-        self.where = Line()
-        self.figure = figure.build(self.demo)
-        self.fit = Fit(around="ialelib-demo")
+        self._make_controls(left, right, overlap, acq, n, seed)
+        self.message, self.status, self.where = Line(role="alert"), Line(), Line()
+        self.figure, self.fit = figure.build(self.demo), Fit(around="ialelib-demo")
         self._connect()
         super().__init__(
             [
-                ipywidgets.HTML(figure.STYLE, layout={"display": "none"}),
                 _row(self.left, self.right, self.overlap, self.seed),
                 _row(self.acq, self.n, self.step, self.play, self.reset),
                 self.message,
@@ -187,6 +109,34 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
         )
         self.add_class("ialelib-demo")
         self._tell()
+
+    def _make_controls(
+        self, left: str, right: str, overlap: float, acq: int, n: int, seed: int
+    ) -> None:
+        names = [(NAMES[name], name) for name in STRATEGIES]
+        self.left = _choice("Left strategy", names, left)
+        self.right = _choice("Right strategy", names, right)
+        span = {"min": 0, "max": 1, "step": 0.05, "continuous_update": False}
+        about = "Overlap of the two Gaussians"
+        self.overlap = _field(ipywidgets.FloatSlider, "Overlap", about, overlap, 270, **span)
+        about = "Of points, initial labels, weights and sub-pools; press Enter"
+        late = {"continuous_update": False}
+        self.seed = _field(ipywidgets.Text, "Seed", about, str(seed), 120, **late)
+        about = "Labels that each side adds in a step"
+        self.acq = _field(ipywidgets.IntText, "Acquisition size", about, acq, 170)
+        about = "Random points that each batch is chosen from"
+        self.n = _field(ipywidgets.IntText, "Sub-pool n", about, n, 170)
+        self.step = _button("Step", "Both sides choose and label one batch")
+        self.play = ipywidgets.ToggleButton(
+            description="Play",
+            tooltip="One step after the other, until pressed again",
+            layout={"width": "90px"},
+        )
+        self.reset = _button("Reset", "Back to the initial labels")
+        self.side = _choice("Panel", [(side, i) for i, side in enumerate(SIDES)], 0)
+        about = "Index of a point; it is ringed in both panels"
+        self.point = _field(ipywidgets.IntText, "Point", about, 0, 120)
+        self.add = _button("Label this point", "Label the ringed point in that panel")
 
     def _connect(self) -> None:
         for control in (self.left, self.right, self.overlap, self.seed):
@@ -203,30 +153,19 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
     def _try(self, action: Callable[..., None], *arguments: Any) -> bool:
         """Do it; what cannot be done is said in the message line, and leaves all as it was."""
         with self._lock:
-            try:
-                action(*arguments)
-            except InputError as error:
-                self.message.value = _sentence(error)
-                return False
-            self.message.value = self._standing()
-            return True
-
-    def _standing(self) -> str:
-        """What is still wrong with controls that start the demo anew, when other things go well."""
-        try:
-            self._check_start()
-        except InputError as error:
-            return _sentence(error)
-        return ""
+            failed = _failure(action, *arguments)
+            self.message.value = failed or _failure(self._check_start)
+            return not failed
 
     def _check_start(self) -> None:
+        """Raises InputError while a control that starts the demo anew is wrong."""
         self._seed()
         check_overlap(self.overlap.value)
 
     def _restart(self) -> None:
         self.play.value = False
         names = [self.left.value, self.right.value]
-        self.demo = self._fresh(names, self.overlap.value, self._seed())
+        self.demo = self._start(names, self.overlap.value, self._seed())
         self._show()
 
     def _step(self) -> None:
@@ -284,36 +223,30 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
         self.where.value = self.demo.where(self.point.value)
 
 
-def _sentence(error: InputError) -> str:
-    return f"{str(error)[0].upper()}{str(error)[1:]}."
+def _failure(action: Callable[..., None], *arguments: Any) -> str:
+    """Do it; what the input was wrong in, as a sentence, or nothing."""
+    try:
+        action(*arguments)
+    except InputError as error:
+        return f"{str(error)[0].upper()}{str(error)[1:]}."
+    return ""
 
 
 def _row(*parts: Any) -> ipywidgets.HBox:
     return ipywidgets.HBox(parts, layout={"flex_flow": "row wrap", "align_items": "center"})
 
 
+def _field(
+    kind: Any, description: str, tooltip: str, value: Any, width: int, **options: Any
+) -> Any:
+    words = {"description": description, "tooltip": tooltip, "style": WIDE}
+    return kind(value=value, layout={"width": f"{width}px"}, **words, **options)
+
+
 def _choice(description: str, options: list[Any], value: Any) -> ipywidgets.Dropdown:
-    return ipywidgets.Dropdown(
-        options=options,
-        value=value,
-        description=description.capitalize(),
-        tooltip=description.capitalize(),
-        style=WIDE,
-        layout={"width": "max-content"},
-    )
-
-
-def _number(description: str, value: int, tooltip: str) -> ipywidgets.IntText:
-    return ipywidgets.IntText(
-        value,
-        description=description,
-        tooltip=tooltip,
-        style=WIDE,
-        layout={"width": "170px" if " " in description else "120px"},
-    )
+    words = {"description": description, "tooltip": description, "style": WIDE}
+    return ipywidgets.Dropdown(options=options, value=value, layout=FITTING, **words)
 
 
 def _button(description: str, tooltip: str) -> ipywidgets.Button:
-    return ipywidgets.Button(
-        description=description, tooltip=tooltip, layout={"width": "max-content"}
-    )
+    return ipywidgets.Button(description=description, tooltip=tooltip, layout=FITTING)

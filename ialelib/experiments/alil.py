@@ -57,7 +57,7 @@ def run(
     folder: Path,
     processes: int = 1,
 ) -> pd.DataFrame:
-    """ALIL's cycles at the sizes of `config`, to set beside those of `paired.compare`; resumable.
+    """ALIL's cycles at the sizes of `config`, to compare with those of `paired.compare`; resumable.
 
     Same split, initial labels and weights for the same seed; sub-pools of its own. Columns as in
     `run_cycle`, but the strategy is "alil", seconds are summed and `chosen` joined over the

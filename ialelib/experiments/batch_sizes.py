@@ -57,8 +57,8 @@ def run(
 def aubc(curves: pd.DataFrame) -> pd.DataFrame:
     """AUBC of every cycle: strategy, acq, n, seed, aubc, and gain over random sampling.
 
-    All curves span the same labels, if not at the same steps. The gain is paired: random sampling
-    has the same seed and acquisition size; the size of its sub-pool does not matter.
+    All curves cover the same range of labels, with different step sizes. The gain is paired: random
+    sampling has the same seed and acquisition size; the size of its sub-pool does not matter.
 
     Raises:
         InputError: curves that begin or end at different numbers of labels, or without a random

@@ -22,7 +22,7 @@ FAMILIES = {
     "soft-max": ("confidence", "entropy"),
     "diversity": ("coreset", "badge"),
 }
-"""The families of Fig. 4: combined models, one model's soft-max, and those that seek diversity."""
+"""The families of Fig. 4: combined models, one model's softmax, and those that seek diversity."""
 
 LED_BY = ("policy", "random")
 
@@ -35,7 +35,7 @@ def run(
     folder: Path,
     processes: int = 1,
 ) -> pd.DataFrame:
-    """Cycles led by the policy, with every expert's batch at each acquisition; resumable by seed.
+    """Cycles in which the policy's batches are labelled, beside every expert's; resumable by seed.
 
     Columns: dataset, seed, labels, strategy ("policy", "random" or an expert), chosen (its batch
     from the same sub-pool, indices separated by blanks).

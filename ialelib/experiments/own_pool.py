@@ -1,4 +1,4 @@
-"""A plain training loop, as an engineer has it already, and cycles on top of it."""
+"""A plain training loop, as users bring their own, and cycles on top of it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -71,7 +71,7 @@ def accuracy(model: nn.Module, images_N: np.ndarray, labels_N: np.ndarray) -> fl
 
 
 def fresh(network: Network, width: int, seed: int) -> nn.Module:
-    """A classifier whose first weights depend on the seed alone."""
+    """A classifier whose initial weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, "weights"))
         return network(width)

@@ -28,8 +28,8 @@ def cycles(
     folder: Path,
     policies: Mapping[str, Policy],
 ) -> pd.DataFrame:
-    """`paired.compare` one cycle after the other, so that none slows down another."""
-    # The first classifier of a process pays for what torch sets up once.
+    """`paired.compare` sequentially, so that timings are undisturbed."""
+    # The first classifier of a process includes torch's one-time initialisation.
     fit_many([Cycle(data, config, seed=0).job()])
     return paired.compare(data, config, names, seeds, folder, policies, processes=1)
 
@@ -37,10 +37,9 @@ def cycles(
 def per_acquisition(curves: pd.DataFrame, reference: str = "random") -> pd.DataFrame:
     """Seconds of an acquisition, a row for each strategy.
 
-    Columns: strategy, train_seconds (the same for all: each trains classifiers of the same sizes,
-    so only chance could make a difference), query_seconds (the ensemble's members count as
-    querying), times (their sum, in units of the reference's). Both are medians over acquisitions,
-    which a moment's disturbance does not move.
+    Columns: strategy, train_seconds (the same for all, whose classifiers have the same sizes),
+    query_seconds (the ensemble's members count as querying), times (their sum, in units of the
+    reference's). Both are medians over acquisitions, robust to short disturbances.
     """
     asked = curves[curves["chosen"] != ""]
     query = asked.groupby("strategy", sort=False)["query_seconds"].median()
@@ -57,7 +56,7 @@ def episodes(
 ) -> pd.DataFrame:
     """Cost of policy-training episodes in which the experts act, one after the other; resumable.
 
-    A row for each method and episode: method, episode, labels (bought), scratch and tuned
+    A row for each method and episode: method, episode, labels (acquired), scratch and tuned
     (classifiers trained from scratch, and fine-tuned), seconds.
 
     Raises:
@@ -74,7 +73,7 @@ def episodes(
 
 
 def per_label(table: pd.DataFrame) -> pd.DataFrame:
-    """Cost of a bought label by method: method, labels (an episode's), classifiers, seconds."""
+    """Cost of an acquired label by method: method, labels (an episode's), classifiers, seconds."""
     total = table.groupby("method", sort=False)[["labels", "scratch", "tuned", "seconds"]].sum()
     return pd.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""Cheaper training with proof: recipes against 100 epochs, and warm against fresh rankings.
+"""Cheaper training, evaluated: recipes against 100 epochs, and warm against fresh rankings.
 
 Neither is in the paper, which trains every classifier for 100 epochs from fresh weights (Sec. 4.2).
 """
@@ -40,11 +40,11 @@ def accuracies(
     """Test accuracy of every recipe on class-balanced random labelled sets; resumable.
 
     For one seed and size, all recipes get the same samples and the same initial weights. Columns:
-    dataset, recipe, labels, seed, steps, seconds (of whatever else ran, too), accuracy (0 to 1),
-    samples (passed through the classifier in training).
+    dataset, recipe, labels, seed, steps, seconds (including other work on the machine), accuracy
+    (0 to 1), samples (passed through the classifier in training).
 
     Raises:
-        InputError: more labels asked for than there are.
+        InputError: more labels than samples.
     """
     if max(labels) > len(data.train_labels):
         raise InputError(
@@ -119,7 +119,7 @@ def rankings(
     on the same `validation` samples).
 
     Raises:
-        InputError: a setting that does not fit the data.
+        InputError: a configuration that does not fit the data.
     """
     config.check(data, validation)
     about = {**asdict(config), "fresh": asdict(recipe(config.recipe)), "validation": validation}

@@ -1,4 +1,4 @@
-"""Embeddings of any width and scale for a policy that reads 128 numbers of one scale."""
+"""Embeddings of any width and scale for a policy that reads 128 dimensions of one scale."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -44,21 +44,21 @@ RULES: dict[str, Callable[[int, int], Tensor]] = {"pool": pool, "signs": signs, 
 def adapted(state: State, policy: Policy, rule: str = "pool") -> State:
     """The state of another classifier, in the width and scale that a policy reads.
 
-    One linear map fits the embeddings, and everything made from them alike. Then they are
+    One linear map is applied to the embeddings and to all that is derived from them. Then they are
     multiplied by one number, so that their root mean square over the candidates is that of the
     policy's training states. A ReLU network whose last weights are divided by it is the same
-    classifier, so that number means nothing, but a policy would take it for news. The gradient at
-    the embedding (Sec. 4.4) gets a number of its own in the same way.
+    classifier, so the scale carries no information, but a policy would read it as a signal. The
+    gradient at the embedding (Sec. 4.4) gets a factor of its own in the same way.
 
     Raises:
-        InputError: embeddings of fewer than `NARROWEST` or more than `WIDEST` numbers.
+        InputError: embeddings of fewer than `NARROWEST` or more than `WIDEST` dimensions.
     """
     width, target = len(state.labelled_mean_D), policy.embedding
     if rule not in RULES:
         raise unknown("rule", rule, RULES)
     if width != target and not NARROWEST <= width <= WIDEST:
         raise InputError(
-            f"embeddings of {width} numbers are not fitted to a policy that reads {target}: "
+            f"embeddings of {width} dimensions are not adapted to a policy that reads {target}: "
             f"shown to work are {NARROWEST} to {WIDEST}; use another classifier or train a policy"
         )
     map_T_D = RULES[rule](width, target) if width != target else torch.eye(target)

@@ -1,4 +1,4 @@
-"""Logits and embedding of any torch classifier, by a forward hook on its soft-max layer."""
+"""Logits and embedding of any torch classifier, by a forward hook on its softmax layer."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,9 +18,9 @@ NAME_IT = "name the layer whose input is the embedding in `layer`"
 
 @dataclass(frozen=True)
 class Extracted:
-    """What a classifier makes of N images: float32 on the CPU.
+    """A classifier's outputs for N images: float32 on the CPU.
 
-    `head_weight_C_D` are the weights of the soft-max layer, or None where they are not known.
+    `head_weight_C_D` are the weights of the softmax layer, or None where they are not known.
     """
 
     logits_N_C: Tensor
@@ -41,13 +41,13 @@ def extract(classifier: Classify, batches: Iterable[Tensor], layer: str | None =
     """Logits and embeddings of all batches, in evaluation mode and without gradients (Sec. 3.2).
 
     The embedding is the input of the last `nn.Linear` whose output are the logits (a log-softmax
-    after it does no harm), or of the module that `layer` names as `named_modules` does. Batches
-    go to the classifier's own device and number type. Its mode, gradients and hooks are afterwards
-    what they were, also after an error.
+    may follow), or of the module that `layer` names as `named_modules` does. Batches
+    go to the classifier's own device and number type. Its mode, gradients and hooks are
+    restored, also after an error.
 
     Raises:
         InputError: no such layer, or one that ran several times; an output that is not N x C
-            logits; NaN or infinite numbers; no images.
+            logits; NaN or infinite values; no images.
     """
     if isinstance(classifier, nn.Module):
         with torch.no_grad(), _evaluating(classifier), _watching(classifier, layer) as calls:
@@ -61,12 +61,12 @@ def extract(classifier: Classify, batches: Iterable[Tensor], layer: str | None =
     else:
         raise InputError("`layer` names a module of a torch classifier, not of a function")
     if not seen:
-        raise InputError("there are no images to look at")
+        raise InputError("there are no images to classify")
     logits_N_C = torch.cat([piece.logits_N_C for piece in seen])
     embedding_N_D = torch.cat([piece.embedding_N_D for piece in seen])
     for name, values in (("logits", logits_N_C), ("embeddings", embedding_N_D)):
         if not values.isfinite().all():
-            raise InputError(f"the classifier's {name} hold NaN or infinite numbers")
+            raise InputError(f"the classifier's {name} hold NaN or infinite values")
     return Extracted(logits_N_C, embedding_N_D, seen[0].head_weight_C_D)
 
 
@@ -167,7 +167,7 @@ def _only(calls: Sequence[Call]) -> Call:
 
 
 def _same(given: Any, logits_N_C: Tensor) -> bool:
-    """Whether soft-max makes the same of both: equal up to a constant in each row."""
+    """Whether softmax makes the same of both: equal up to a constant in each row."""
     if given is logits_N_C:
         return True
     if not isinstance(given, Tensor) or given.shape != logits_N_C.shape:

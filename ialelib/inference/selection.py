@@ -1,4 +1,4 @@
-"""The next batch from one's own pool: any torch classifier, any images, one call."""
+"""The next batch from your own pool: any torch classifier, any images, one call."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,8 +44,9 @@ def next_batch(
 
     Args:
         classifier: a torch module that gives N x C logits, trained on the labelled images; the
-            embedding is found by `hooks.look`. Or a function that returns (logits, embedding).
-        images: the whole pool: an array, also one mapped from a file, a tensor, or a `Dataset` of
+            embedding is found by `embeddings.extract`. Or a function that returns both, (logits,
+            embedding).
+        images: the whole pool: an array, also a memory-mapped one, a tensor, or a `Dataset` of
             images or (image, label). Only the candidates and the labelled images are read.
         labelled: indices of the labelled images.
         labels: their classes, 0 to C - 1, in the same order.
@@ -109,7 +110,7 @@ def state_from(
     labels_L: np.ndarray,
     layer: str | None = None,
 ) -> State:
-    """Eq. 1 for any classifier: what it makes of batches of candidates and of labelled images."""
+    """Eq. 1 for any classifier: from batches of candidates and of labelled images."""
     known = extract(classifier, labelled, layer)
     classes = known.logits_N_C.shape[1]
     if labels_L.max() >= classes:
@@ -170,7 +171,9 @@ def _rows(images: Images, indices: np.ndarray) -> Tensor:
         return torch.from_numpy(np.array(images[indices], dtype=images.dtype.newbyteorder("=")))
     rows = [_image(images[int(index)]) for index in indices]
     if len({image.shape for image in rows}) > 1:
-        raise InputError("the data set's images differ in size; give it a transform that cuts them")
+        raise InputError(
+            "the data set's images differ in size; give it a transform that resizes them"
+        )
     return torch.stack(rows)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ialelib.data import check_indices
 from ialelib.utils.errors import InputError
 
 
@@ -22,18 +23,6 @@ def check_classes(classes: Sequence[str]) -> list[str]:
     if len(set(names)) < len(names):
         raise InputError(f"two classes have the same name: {', '.join(sorted(names))}")
     return names
-
-
-def check_indices(what: str, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-    """The indices as int64; raises InputError unless they are different whole numbers from 0."""
-    array = np.asarray(indices)
-    if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
-        raise InputError(f"{what} must be a list of image indices, not {indices!r:.80}")
-    if array.size and array.min() < 0:
-        raise InputError(f"{what} holds the index {array.min()}; they count from 0")
-    if len(np.unique(array)) < len(array):
-        raise InputError(f"{what} holds the same image twice")
-    return array.astype(np.int64)
 
 
 def check_images(images_N: np.ndarray) -> None:
@@ -57,31 +46,10 @@ def check_known(
     Raises:
         InputError: of different lengths, an index outside the pool or twice, an unknown class.
     """
-    indices, numbers = check_indices("labelled", labelled), np.asarray(labels)
-    if indices.size and indices.max() >= images:
-        raise InputError(f"labelled holds the index {indices.max()}; the pool has {images} images")
-    if numbers.shape != indices.shape:
-        raise InputError(f"labelled has {len(indices)} images, but labels has {numbers.size}")
-    if numbers.size and not np.issubdtype(numbers.dtype, np.integer):
-        raise InputError(f"labels must be class numbers, not {numbers.dtype} values")
-    if numbers.size and not 0 <= numbers.min() <= numbers.max() < classes:
-        raise InputError(f"labels must lie between 0 and {classes - 1}, the last class")
-    return indices, numbers.astype(np.int64)
-
-
-def check_chosen(
-    chosen: Sequence[int] | np.ndarray, batch: int, images: int, labelled: np.ndarray
-) -> np.ndarray:
-    """The first `batch` of what choose() returned, as int64.
-
-    Raises:
-        InputError: no indices, none, one outside the pool, twice, or of a labelled image.
-    """
-    indices = check_indices("choose()'s batch", chosen)[:batch]
-    if not indices.size:
-        raise InputError("choose() returned no image")
-    if indices.max() >= images:
-        raise InputError(f"choose() returned image {indices.max()}; the pool has {images} images")
-    if len(again := np.intersect1d(indices, labelled)):
-        raise InputError(f"choose() returned image {again[0]}, which is labelled already")
-    return indices
+    indices, labels_L = check_indices("labelled", labelled, images), np.asarray(labels)
+    if labels_L.shape != indices.shape:
+        raise InputError(f"labelled has {len(indices)} images, but labels has {labels_L.size}")
+    whole = not labels_L.size or np.issubdtype(labels_L.dtype, np.integer)
+    if not whole or not np.isin(labels_L, range(classes)).all():
+        raise InputError(f"labels must be class indices from 0 to {classes - 1}")
+    return indices, labels_L.astype(np.int64)

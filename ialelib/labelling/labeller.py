@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ialelib.labelling import view as label_curve
-from ialelib.labelling.checks import check_chosen, check_classes, check_images, check_known
+from ialelib.data import check_indices
+from ialelib.labelling.checks import check_classes, check_images, check_known
 from ialelib.labelling.store import LabelStore
-from ialelib.labelling.view import LabelView, buttons, picture, shown_size
+from ialelib.labelling.view import LabelView, buttons, draw_curve, picture, shown_size
 from ialelib.utils.errors import InputError
 
 Indices = Sequence[int] | np.ndarray
@@ -25,20 +25,20 @@ class Labeller:
     """A pool, its label store and the widget that shows the current batch.
 
     Show it by naming it, or `labeller.widget`, at the end of a cell. After a kernel restart the
-    same cell goes on with the same batch, or chooses anew where none of it was labelled. What goes
-    wrong while it is in use is said in the widget, which stays usable; `failure` then holds the
+    same cell resumes the same batch, or chooses another where none of it was labelled. What goes
+    wrong while it is in use is shown in the widget, which stays usable; `failure` then holds the
     exception.
 
     Args:
         images_N: uint8, N x H x W or N x H x W x 3.
         classes: the names of the classes, as in the store.
         store: where labels, batches and scores are kept.
-        choose: from labelled indices and their labels (class numbers), both int64 of length L,
+        choose: from labelled indices and their labels (class indices), both int64 of length L,
             to the indices of the images to label next, the best first; at most `batch` of them
-            are shown. It is not asked when no more than `batch` are left.
+            are shown. It is not called when no more than `batch` are left.
         score: from the same to the accuracy, 0 to 1, on a held-out set.
         batch: images at a time.
-        labelled, labels: indices and class numbers known before the first batch.
+        labelled, labels: indices and classes known before the first batch.
 
     Raises:
         InputError: images of another kind; classes, images or known labels that do not fit the
@@ -76,7 +76,7 @@ class Labeller:
         self.widget = LabelView(classes=buttons(store.classes), size=shown_size(images_N.shape[1:]))
         self.widget.on_msg(self._receive)
         if not store.events:
-            self._guarded(self._go_on)
+            self._guarded(self._continue)
         self._busy = ""
         self._show()
 
@@ -87,7 +87,7 @@ class Labeller:
 
     @property
     def labels(self) -> np.ndarray:
-        """Class numbers of `labelled`."""
+        """Class indices of `labelled`, int64."""
         return np.concatenate([self._known[1], self.store.labels])
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
@@ -128,9 +128,9 @@ class Labeller:
             case {"kind": "next", "batch": number} if number == self.store.number:
                 if left := self.store.unlabelled:
                     raise InputError(f"{left} images of this batch have no label yet")
-                self._go_on()
+                self._continue()
 
-    def _go_on(self) -> None:
+    def _continue(self) -> None:
         labelled, labels = self.labelled, self.labels
         if not self.store.unlabelled:
             self._measure(labelled, labels)
@@ -143,8 +143,14 @@ class Labeller:
             self.store.propose(rest)
 
     def _chosen(self, labelled: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """The first images that choose() returns, as many as a batch has."""
         chosen = self._choose(labelled, labels)
-        return check_chosen(chosen, self._batch, len(self._images_N), labelled)
+        indices = check_indices("choose()'s batch", chosen, len(self._images_N))[: self._batch]
+        if not indices.size:
+            raise InputError("choose() returned no image")
+        if len(again := np.intersect1d(indices, labelled)):
+            raise InputError(f"choose() returned image {again[0]}, which is labelled already")
+        return indices
 
     def _measure(self, labelled: np.ndarray, labels: np.ndarray) -> None:
         score = self._score
@@ -163,7 +169,7 @@ class Labeller:
             return function()
         except InputError as error:
             self._fail(str(error), error)
-        # The function is the user's own: whatever it raises is to be read in the widget.
+        # The function is the user's own: whatever it raises is shown in the widget.
         except Exception as error:
             self._fail(f"{name}() failed with {type(error).__name__}: {error}", error)
         return None
@@ -189,7 +195,7 @@ class Labeller:
         events, scores = store.events, store.scores
         if batch != [image["index"] for image in self.widget.images]:
             self.widget.images = [picture(index, self._images_N[index]) for index in batch]
-        self.widget.curve = label_curve.draw_curve(scores) if self._score else ""
+        self.widget.curve = draw_curve(scores) if self._score else ""
         total = len(self._known[0]) + len(store.labelled)
         kept = {"number": store.number, "events": events, "total": total}
         kept["finished"] = total == len(self._images_N)

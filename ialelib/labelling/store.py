@@ -1,4 +1,4 @@
-"""Labels of one's own pool in a SQLite file: each on disk before it counts as given."""
+"""Labels of one's own pool in an SQLite file: each is on disk before it counts as given."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ialelib.labelling.checks import check_classes, check_indices, fingerprint
+from ialelib.data import check_indices
+from ialelib.labelling.checks import check_classes, fingerprint
 from ialelib.utils.errors import InputError
 from ialelib.utils.files import atomic
 
@@ -64,7 +65,7 @@ class LabelFile:
         except sqlite3.OperationalError as error:
             raise InputError(
                 f"{self.path} cannot be used now ({error}): is another process writing to it, or "
-                "was it moved or made read-only? Mend that and try again; no saved label is lost"
+                "was it moved or made read-only? Fix that and try again; no saved label is lost"
             ) from error
         except sqlite3.DatabaseError as error:
             raise self._foreign(str(error)) from error
@@ -121,7 +122,7 @@ def about(db: sqlite3.Connection, name: str) -> Any:
     return row[0] if row else None
 
 
-# A class given anew is a further row, so that it can be taken back; the last one counts.
+# A changed label is a further row, so that it can be undone; the last one counts.
 LABELS = """
 SELECT image AS "index", class AS label, name AS class, batch, time
 FROM labels JOIN classes USING (class)
@@ -196,9 +197,9 @@ class LabelStore:
 
     @property
     def table(self) -> pd.DataFrame:
-        """Labels so far; columns: index, label (number), class (name), batch, time (UTC)."""
+        """Labels so far; columns: index, label (class index), class (name), batch, time (UTC)."""
         with self._file.open() as db:
-            return _frame(db.execute(LABELS))
+            return pd.read_sql_query(LABELS, db)
 
     @property
     def labelled(self) -> np.ndarray:
@@ -207,14 +208,14 @@ class LabelStore:
 
     @property
     def labels(self) -> np.ndarray:
-        """Class numbers of `labelled`, int64."""
+        """Class indices of `labelled`, int64."""
         return self.table["label"].to_numpy(np.int64)
 
     @property
     def scores(self) -> pd.DataFrame:
         """Held-out accuracy; columns: batch (0: before the first), labels, accuracy (0 to 1)."""
         with self._file.open() as db:
-            return _frame(db.execute("SELECT batch, labels, accuracy FROM scores"))
+            return pd.read_sql_query("SELECT batch, labels, accuracy FROM scores", db)
 
     def propose(self, indices: Sequence[int] | np.ndarray) -> None:
         """Begin the next batch, in place of the current one where none of it is labelled.
@@ -229,7 +230,7 @@ class LabelStore:
             number = _number(db)
             if left := _unlabelled(db, number):
                 if left < len(_images(db, number)):
-                    raise InputError(f"batch {number} is not finished: {left} images lack a label")
+                    raise _unfinished(number, left)
                 db.execute("DELETE FROM batches WHERE batch = ?", [number])
                 number -= 1
             rows = [(number + 1, place, image) for place, image in enumerate(images)]
@@ -256,7 +257,7 @@ class LabelStore:
             db.execute("DELETE FROM scores WHERE batch = ?", [number])
 
     def undo(self, index: int | None = None) -> int:
-        """Take back the newest label of the current batch and return its image's index.
+        """Undo the newest label of the current batch and return its image's index.
 
         Raises:
             InputError: there is none, or it is another image's than `index`.
@@ -266,7 +267,7 @@ class LabelStore:
             query = "SELECT id, image FROM labels WHERE batch = ? ORDER BY id DESC LIMIT 1"
             last = db.execute(query, [number]).fetchone()
             if last is None:
-                raise InputError("nothing to take back in this batch")
+                raise InputError("nothing to undo in this batch")
             if index not in (None, last[1]):
                 raise InputError(f"the newest label is that of image {last[1]}, not of {index}")
             db.execute("DELETE FROM labels WHERE id = ?", last[:1])
@@ -284,7 +285,7 @@ class LabelStore:
         with self._file.write() as db:
             number = _number(db)
             if left := _unlabelled(db, number):
-                raise InputError(f"batch {number} is not finished: {left} images lack a label")
+                raise _unfinished(number, left)
             row = [number, int(labels), float(accuracy), _now()]
             db.execute("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?)", row)
 
@@ -310,9 +311,8 @@ def _images(db: sqlite3.Connection, number: int) -> list[int]:
     return [image for (image,) in db.execute(query, [number])]
 
 
-def _frame(rows: sqlite3.Cursor) -> pd.DataFrame:
-    names = [column[0] for column in rows.description]
-    return pd.DataFrame(rows.fetchall(), columns=names)
+def _unfinished(number: int, left: int) -> InputError:
+    return InputError(f"batch {number} is not finished: {left} images lack a label")
 
 
 def _now() -> str:

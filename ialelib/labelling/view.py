@@ -24,8 +24,17 @@ def draw_curve(scores: pd.DataFrame) -> str:
     Classes of its parts, which `labeller.css` colours: rule, curve, point.
     """
     last = max(10, int(scores["labels"].max()) if len(scores) else 0)
-    ticks = [_percent(value) for value in (0, 0.25, 0.5, 0.75, 1)]
-    ticks += [_count(value, last) for value in _round_steps(last)]
+    ticks = [
+        f'<line class="rule" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.0%}</text>'
+        for value in (0, 0.25, 0.5, 0.75, 1)
+        for y in [_y(value)]
+    ]
+    ticks += [
+        f'<text x="{_x(value, last):.1f}" y="{HEIGHT - BOTTOM + 16}" '
+        f'text-anchor="middle">{value}</text>'
+        for value in _round_steps(last)
+    ]
     places = [
         (_x(labels, last), _y(accuracy), f"{labels} labels: {accuracy:.1%}")
         for labels, accuracy in zip(scores["labels"], scores["accuracy"], strict=True)
@@ -53,21 +62,6 @@ def _x(labels: float, last: int) -> float:
 
 def _y(accuracy: float) -> float:
     return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * accuracy
-
-
-def _percent(value: float) -> str:
-    y = _y(value)
-    return (
-        f'<line class="rule" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.0%}</text>'
-    )
-
-
-def _count(value: int, last: int) -> str:
-    return (
-        f'<text x="{_x(value, last):.1f}" y="{HEIGHT - BOTTOM + 16}" '
-        f'text-anchor="middle">{value}</text>'
-    )
 
 
 def _round_steps(last: int) -> range:

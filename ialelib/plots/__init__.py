@@ -1,1 +1,21 @@
-"""Every figure, with one colour per strategy throughout."""
+"""The figures of the notebooks, with one colour per strategy throughout.
+
+`style` has the colours and `save`; `panels` what several figures share; every other file has the
+figures of one question.
+"""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach(
+    __name__,
+    [
+        *("acquisition", "curves", "images", "overlap", "panels", "ranks", "run_time", "sizes"),
+        *("studies", "style", "toy", "training_cost"),
+    ],
+    {
+        "curves": ["aubc_gains", "learning_curves", "policy_training"],
+        "ranks": ["critical_differences", "penalty_matrix"],
+        "studies": ["filtered_curves", "schedules", "width_gains"],
+        "style": ["COLOURS", "NAMES", "save", "styles"],
+    },
+)

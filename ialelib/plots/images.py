@@ -7,9 +7,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ialelib.data import DataSet
+from ialelib.plots.panels import panels
 
 GAP = 2
 """White pixels around each image."""
+GREY = {"cmap": "gray", "vmin": 0, "vmax": 255, "interpolation": "nearest"}
 
 
 def samples(sets: Sequence[DataSet], classes: int = 10, columns: int = 8) -> Figure:
@@ -17,16 +19,13 @@ def samples(sets: Sequence[DataSet], classes: int = 10, columns: int = 8) -> Fig
 
     Of more than `classes` classes the first are shown.
     """
-    figure, axes = plt.subplots(
-        1, len(sets), figsize=(4.4 * len(sets), 5.2), squeeze=False, layout="constrained"
-    )
+    figure, axes = panels(1, len(sets), (4.4 * len(sets), 5.2))
     for ax, data in zip(axes[0], sets, strict=True):
-        shown = min(classes, data.classes)
-        tiles = montage(data, shown, columns)
-        ax.imshow(tiles, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        rows = min(classes, data.classes)
+        ax.imshow(montage(data, rows, columns), **GREY)
         height = data.shape[0] + GAP
         ax.set(title=data.name, xticks=[], ylabel="class")
-        ax.set_yticks([height * (row + 0.5) for row in range(shown)], map(str, range(shown)))
+        ax.set_yticks([height * (row + 0.5) for row in range(rows)], map(str, range(rows)))
         ax.tick_params(length=0)
         ax.spines[:].set_visible(False)
     return figure
@@ -41,7 +40,7 @@ def batches(
     figure, axes = plt.subplots(len(chosen), columns, figsize=size, squeeze=False)
     for row, (name, batch) in zip(axes, chosen.items(), strict=True):
         for ax, index in zip(row, batch, strict=False):
-            ax.imshow(images_N[index], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            ax.imshow(images_N[index], **GREY)
             ax.set_title(titles_N[index], fontsize="x-small")
         for ax in row:
             ax.set(xticks=[], yticks=[])
@@ -54,12 +53,9 @@ def batches(
 def montage(data: DataSet, classes: int, columns: int) -> np.ndarray:
     """One uint8 image of `classes` rows and `columns` columns; white where a class has fewer."""
     height, width, *colours = data.shape
-    size = ((height + GAP) * classes, (width + GAP) * columns, *colours)
-    whole = np.full(size, 255, dtype=np.uint8)
-    for row in range(classes):
-        of_class = data.train_inputs[data.train_labels == row][:columns]
-        top = (height + GAP) * row + GAP // 2
-        for column, image in enumerate(of_class):
-            left = (width + GAP) * column + GAP // 2
-            whole[top : top + height, left : left + width] = image
-    return whole
+    tiles = np.full((classes, height + GAP, columns, width + GAP, *colours), 255, np.uint8)
+    inside = tiles[:, GAP // 2 : GAP // 2 + height, :, GAP // 2 : GAP // 2 + width]
+    for label in range(classes):
+        of_class = data.train_inputs[data.train_labels == label][:columns]
+        inside[label, :, : len(of_class)] = of_class.swapaxes(0, 1)
+    return tiles.reshape(classes * (height + GAP), columns * (width + GAP), *colours)

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ialelib.plots.panels import INTERVAL, panels, title
 from ialelib.plots.style import COLOURS, NAMES
 
 PART_NAMES = NAMES | {
@@ -32,9 +32,7 @@ def shares(shares: pd.DataFrame, parts: Sequence[str]) -> Figure:
     95% bootstrap interval. The dashed line is a random batch's mean share of the first part.
     """
     datasets = list(shares["dataset"].unique())
-    figure, axes = plt.subplots(
-        1, len(datasets), figsize=(7.5 * len(datasets), 5.4), squeeze=False, layout="constrained"
-    )
+    figure, axes = panels(1, len(datasets), (7.5 * len(datasets), 5.4))
     for ax, dataset in zip(axes[0], datasets, strict=True):
         of_set = shares[shares["dataset"] == dataset]
         policy = of_set[of_set["batch"] == "policy"]
@@ -43,12 +41,8 @@ def shares(shares: pd.DataFrame, parts: Sequence[str]) -> Figure:
         random = of_set[(of_set["batch"] == "random") & (of_set["part"] == parts[0])]
         name = f"a random batch and {PART_NAMES[parts[0]]}"
         ax.axhline(random["share"].mean(), color=COLOURS["random"], linestyle="--", label=name)
-        ax.set(
-            title=f"{dataset} ({of_set['seed'].nunique()} seeds, 95% interval)",
-            xlabel="labelled samples",
-            ylabel="share of the policy's batch, %",
-            ylim=(0, 100),
-        )
+        about = {"xlabel": "labelled samples", "ylabel": "share of the policy's batch, %"}
+        ax.set(title=title(of_set), ylim=(0, 100), **about)
         ax.get_legend().remove()
         sns.despine(ax=ax)
     handles, names = axes[0, 0].get_legend_handles_labels()
@@ -59,20 +53,10 @@ def shares(shares: pd.DataFrame, parts: Sequence[str]) -> Figure:
 def _part(ax: Axes, table: pd.DataFrame, colour: str, name: str) -> None:
     means = table.groupby("labels")["share"].mean()
     ax.scatter(means.index, means, s=14, alpha=0.6, color=colour, linewidths=0, clip_on=False)
-    fits = [_polynomial(of_seed) for _, of_seed in table.groupby("seed")]
-    sns.lineplot(
-        pd.concat(fits),
-        x="labels",
-        y="share",
-        errorbar=("ci", 95),
-        n_boot=500,
-        seed=0,
-        color=colour,
-        label=name,
-        linewidth=2,
-        err_kws={"alpha": 0.15, "linewidth": 0},
-        ax=ax,
-    )
+    fits = pd.concat([_polynomial(of_seed) for _, of_seed in table.groupby("seed")])
+    line = {"color": colour, "label": name, "linewidth": 2}
+    band = {"err_kws": {"alpha": 0.15, "linewidth": 0}}
+    sns.lineplot(fits, x="labels", y="share", ax=ax, **INTERVAL, **line, **band)
 
 
 def _polynomial(table: pd.DataFrame) -> pd.DataFrame:

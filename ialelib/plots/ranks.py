@@ -1,31 +1,25 @@
 """The figures on statistics over all runs."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
 from ialelib.metrics import critical_difference, groups, mean_ranks
-from ialelib.plots.style import NAMES, styles
+from ialelib.plots.panels import panels, single
+from ialelib.plots.style import shown, styles
 
 
 def penalty_matrix(matrix: pd.DataFrame, datasets: int) -> Figure:
-    """`ranks.penalty_matrix` as a heat map, its last row apart."""
-    names = [NAMES.get(name, name) for name in matrix.columns]
-    figure, (above, below) = plt.subplots(
-        2,
-        1,
-        figsize=(1.4 + 0.85 * len(names), 2.2 + 0.55 * len(names)),
-        height_ratios=[len(names), 1],
-        layout="constrained",
-    )
+    """`metrics.penalty_matrix` as a heat map, its last row apart."""
+    names = list(map(shown, matrix.columns))
+    size = 1.4 + 0.85 * len(names), 2.2 + 0.55 * len(names)
+    figure, ((above,), (below,)) = panels(2, 1, size, height_ratios=[len(names), 1])
     shared = {"cmap": "Blues", "vmin": 0, "annot": True, "fmt": ".2f", "cbar": False}
     sns.heatmap(matrix.drop("mean"), xticklabels=names, yticklabels=names, ax=above, **shared)
     sns.heatmap(matrix.loc[["mean"]], xticklabels=False, yticklabels=["mean"], ax=below, **shared)
-    above.set(
-        xlabel="is beaten", ylabel="beats", title=f"significant wins, of {datasets} data sets"
-    )
+    about = f"significant wins, of {datasets} data sets"
+    above.set(xlabel="is beaten", ylabel="beats", title=about)
     above.tick_params(axis="x", rotation=35)
     below.tick_params(axis="y", rotation=0)
     return figure
@@ -35,15 +29,14 @@ def critical_differences(curves: pd.DataFrame) -> Figure:
     """Mean ranks of AUBC; bars join strategies that Nemenyi's test does not tell apart."""
     ranks, runs = mean_ranks(curves), len(curves.groupby(["dataset", "seed"]))
     difference = critical_difference(len(ranks), runs)
-    figure, ax = plt.subplots(figsize=(10, 0.9 + 0.42 * len(ranks)), layout="constrained")
-    y = dict(zip(ranks.index, range(len(ranks)), strict=True))
+    figure, ax = single(10, 0.9 + 0.42 * len(ranks))
     looks = styles(curves["strategy"].unique())
-    for name, rank in ranks.items():
-        ax.plot(rank, y[name], "o", color=looks[str(name)][0], markersize=9)
+    for y, (name, rank) in enumerate(ranks.items()):
+        ax.plot(rank, y, "o", color=looks[str(name)][0], markersize=9)
     for first, last in groups(ranks, difference):
-        x = ranks[last] + 0.12
-        ax.plot([x, x], [y[first], y[last]], color="0.35", linewidth=3, solid_capstyle="butt")
-    ax.set_yticks(list(y.values()), [NAMES.get(str(name), str(name)) for name in y])
+        x, ends = ranks[last] + 0.12, [list(ranks.index).index(name) for name in (first, last)]
+        ax.plot([x, x], ends, color="0.35", linewidth=3, solid_capstyle="butt")
+    ax.set_yticks(range(len(ranks)), map(shown, ranks.index))
     ax.invert_yaxis()
     ax.set(xlabel="mean rank of AUBC (1 is best)", xlim=(1, len(ranks)))
     ax.set_xticks(np.arange(1, len(ranks) + 1))

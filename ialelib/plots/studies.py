@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -11,7 +10,8 @@ from matplotlib.figure import Figure
 
 from ialelib.dagger import DaggerConfig
 from ialelib.metrics import median_filtered
-from ialelib.plots.curves import curve_panel, learning_curves, one_legend
+from ialelib.plots.curves import learning_curves
+from ialelib.plots.panels import curve_panel, one_legend, panels, seeds_and_mean, single, title
 from ialelib.plots.style import POLICY_COLOURS, styles
 
 
@@ -28,9 +28,7 @@ def filtered_curves(curves: pd.DataFrame, window: int, enlarge: bool = False) ->
     views += [(smooth, "enlarged")] if enlarge else []
     datasets = list(curves["dataset"].unique())
     size = 6 * len(views) + 1.5, 5 * len(datasets)
-    figure, axes = plt.subplots(
-        len(datasets), len(views), figsize=size, squeeze=False, layout="constrained"
-    )
+    figure, axes = panels(len(datasets), len(views), size)
     looks = styles(curves["strategy"].unique())
     for row, dataset in zip(axes, datasets, strict=True):
         for ax, (view, name) in zip(row, views, strict=True):
@@ -56,33 +54,33 @@ def _enlarge(ax: Axes, curves: pd.DataFrame) -> None:
 def width_gains(gains: pd.DataFrame) -> Figure:
     """AUBC over random sampling by embedding width: every seed a dot, and the mean with 95%.
 
-    `gains` is a table of `width_gains.gains`; a colour for each rule that fits the widths.
+    `gains` is a table of `own_pool.gains`; a colour for each rule that adapts the widths.
     """
-    figure, ax = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
+    figure, ax = single(7.5, 4.2)
     rules = list(gains["strategy"].unique())
-    given = {
-        "data": gains.assign(width=gains["width"].astype(str)),
-        "x": "width",
-        "y": "gain",
-        "hue": "strategy",
-        "order": [str(width) for width in sorted(gains["width"].unique())],
-        "hue_order": rules,
-        "palette": dict(zip(rules, POLICY_COLOURS, strict=False)),
-        "dodge": 0.4 if len(rules) > 1 else False,
-        "ax": ax,
-    }
-    apart = {"dodge": len(rules) > 1, "jitter": False, "alpha": 0.3, "legend": False}
-    sns.stripplot(**given | apart)
-    markers = ["o", "s", "^"][: len(rules)]
-    sns.pointplot(**given, linestyle="none", markers=markers, errorbar=("ci", 95), seed=0)
-    ax.axhline(0, color="0.6", linewidth=1)
+    several = len(rules) > 1
+    seeds_and_mean(
+        gains.assign(width=gains["width"].astype(str)),
+        dots={"dodge": several, "alpha": 0.3},
+        means={
+            "dodge": 0.4 if several else False,
+            "linestyle": "none",
+            "markers": ["o", "s", "^"][: len(rules)],
+        },
+        x="width",
+        y="gain",
+        hue="strategy",
+        order=[str(width) for width in sorted(gains["width"].unique())],
+        hue_order=rules,
+        palette=dict(zip(rules, POLICY_COLOURS, strict=False)),
+        ax=ax,
+    )
     ax.set(
-        title=f"{gains['dataset'].iloc[0]} ({gains['seed'].nunique()} seeds, 95% interval)",
-        xlabel="embedding width D of the classifier, numbers",
+        title=title(gains),
+        xlabel="dimensions D of the classifier's embedding",
         ylabel="AUBC minus Random's",
     )
-    ax.legend(title="fitted by", loc="upper left", bbox_to_anchor=(1, 1))
-    sns.despine(ax=ax)
+    ax.legend(title="adapted by", loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
@@ -91,14 +89,14 @@ def schedules(dagger_configs: Mapping[str, DaggerConfig], episodes: int = 30) ->
 
     Large dots are the episodes that the policy was trained with; small ones go on to `episodes`.
     """
-    figure, ax = plt.subplots(figsize=(7.5, 4), layout="constrained")
+    figure, ax = single(7.5, 4)
     for name, (colour, dashes) in styles(dagger_configs).items():
         config = dagger_configs[name]
-        numbers = np.arange(1, max(episodes, config.episodes) + 1)
-        chances = np.array([config.expert_probability(int(number)) for number in numbers])
-        trained = numbers <= config.episodes
-        ax.plot(numbers, chances, color=colour, linewidth=1, dashes=dashes or (None, None))
-        ax.scatter(numbers, chances, np.where(trained, 50, 8), color=colour, label=name, zorder=3)
+        x = np.arange(1, max(episodes, config.episodes) + 1)
+        chances = [config.expert_probability(int(episode)) for episode in x]
+        ax.plot(x, chances, color=colour, linewidth=1, dashes=dashes or (None, None))
+        areas = np.where(x <= config.episodes, 50, 8)
+        ax.scatter(x, chances, areas, color=colour, label=name, zorder=3)
     ax.set(xlabel="episode", ylabel="probability of following the best expert", ylim=(0, 1.05))
     ax.legend(title="policy, trained in the large episodes")
     sns.despine(ax=ax)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import matplotlib as mpl
 import seaborn as sns
@@ -10,6 +10,9 @@ from matplotlib.figure import Figure
 
 from ialelib.utils.errors import InputError
 from ialelib.utils.files import atomic
+
+Look = tuple[Any, Any]
+"""Colour and dashes of a line."""
 
 # Okabe & Ito (2008), the yellow darkened for white paper.
 COLOURS = {
@@ -53,14 +56,27 @@ sns.set_theme(context="notebook", style="ticks", rc={"figure.dpi": 90, "legend.f
 mpl.rcParams["svg.hashsalt"] = "ialelib"
 
 
-def save(figure: Figure, folder: Path, stem: str) -> None:
-    """Write a figure as STEM.svg and STEM.png, the same bytes for the same figure."""
-    for suffix, extra in (("svg", {"Date": None}), ("png", {"Software": None})):
-        with atomic(folder / f"{stem}.{suffix}") as temporary:
-            figure.savefig(temporary, metadata=extra, bbox_inches="tight", dpi=150)
+class Settings(Protocol):
+    """What knows where a notebook's figures are kept, as `params.base.Params` does."""
+
+    def path(self, name: str) -> Path:
+        """The file of that name, its folder made."""
+        ...
 
 
-def styles(names: Iterable[str]) -> dict[str, tuple[str, Any]]:
+def save(figure: Figure, settings: Settings, name: str) -> None:
+    """Write a figure as NOTEBOOK_NAME.svg and .png, the same bytes for the same figure."""
+    for suffix, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
+        with atomic(settings.path(f"{name}.{suffix}")) as temporary:
+            figure.savefig(temporary, metadata=metadata, bbox_inches="tight", dpi=150)
+
+
+def shown(name: object) -> str:
+    """A strategy's name in figures; other names stay as they are."""
+    return NAMES.get(str(name), str(name))
+
+
+def styles(names: Iterable[str]) -> dict[str, Look]:
     """Colour and dashes of each strategy, in the order of legends.
 
     Known strategies look the same in every figure. Others are policies, and take
@@ -75,7 +91,7 @@ def styles(names: Iterable[str]) -> dict[str, tuple[str, Any]]:
         raise InputError(
             f"a figure shows up to {len(POLICY_COLOURS)} policies, not {len(policies)}"
         )
-    looks: dict[str, tuple[str, Any]] = dict(
+    looks: dict[str, Look] = dict(
         zip(policies, zip(POLICY_COLOURS, POLICY_DASHES, strict=True), strict=False)
     )
     return looks | {name: (COLOURS[name], DASHES[name]) for name in COLOURS if name in given}

@@ -1,15 +1,13 @@
 """The figures on cheaper training."""
 
-from typing import Any
-
-import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
-from scipy.stats import t
 
+from ialelib.metrics import mean_interval
+from ialelib.plots.panels import panels, single
 from ialelib.plots.style import COLOURS
 
 FAST, PAPER, CHANCE = COLOURS["policy"], COLOURS["mc_dropout"], COLOURS["random"]
@@ -22,22 +20,15 @@ def recipes(accuracies: pd.DataFrame, tolerance: float = 0.005) -> Figure:
     """
     datasets, sizes = (list(accuracies[key].unique()) for key in ("dataset", "labels"))
     seeds = accuracies["seed"].nunique()
-    figure, axes = plt.subplots(
-        len(datasets),
-        len(sizes),
-        figsize=(4.6 * len(sizes), 3.9 * len(datasets)),
-        squeeze=False,
-        layout="constrained",
-    )
+    figure, axes = panels(len(datasets), len(sizes), (4.6 * len(sizes), 3.9 * len(datasets)))
     for row, dataset in zip(axes, datasets, strict=True):
         for ax, size in zip(row, sizes, strict=True):
             mask = (accuracies["dataset"] == dataset) & (accuracies["labels"] == size)
             _recipes(ax, accuracies[mask], tolerance)
             ax.set_title(f"{dataset}, {size} labels ({seeds} seeds, 95% intervals)", fontsize=11)
+        row[0].set_ylabel("test accuracy")
     for ax in axes[-1]:
         ax.set_xlabel("samples seen in training")
-    for row in axes:
-        row[0].set_ylabel("test accuracy")
     return figure
 
 
@@ -47,7 +38,8 @@ def _recipes(ax: Axes, part: pd.DataFrame, tolerance: float) -> None:
     for name, group in part.groupby("recipe", sort=False):
         colour = PAPER if str(name).startswith("paper") else FAST
         x, y = group["samples"].mean(), group["accuracy"].mean()
-        ax.errorbar(x, y, _margin(group["accuracy"]), fmt="o", color=colour, capsize=3)
+        margin = mean_interval(group["accuracy"])
+        ax.errorbar(x, y, margin, fmt="o", color=colour, capsize=3)
         place = (5, -13 if name == "fast" else 5)
         ax.annotate(str(name), (x, y), place, textcoords="offset points", fontsize=9)
     ax.set_xscale("log")
@@ -56,30 +48,23 @@ def _recipes(ax: Axes, part: pd.DataFrame, tolerance: float) -> None:
     sns.despine(ax=ax)
 
 
-def _margin(values: pd.Series) -> float | None:
-    """Half the 95% interval of the mean; None for a single value."""
-    if len(values) < 2:
-        return None
-    return float(t.ppf(0.975, len(values) - 1) * values.sem())
-
-
 def agreement(table: pd.DataFrame) -> Figure:
     """Share of acquisitions with the same best batch as a fresh ranking, with 95% intervals.
 
     Intervals are those of the paired difference to two fresh rankings, whose agreement the full
     line marks; the dashed line marks a random choice.
     """
-    figure, ax = plt.subplots(figsize=(7, 0.6 * len(table) + 1.5), layout="constrained")
+    figure, ax = single(7, 0.6 * len(table) + 1.5)
     fresh = table.loc[table["method"] == "fresh", "agree"].item()
-    rows: list[dict[Any, Any]] = table.to_dict("records")
-    for y, row in enumerate(rows):
-        margin = (row["high"] - row["low"]) / 2
-        colour = PAPER if row["method"] == "fresh" else FAST
-        ax.errorbar(row["agree"], y, xerr=margin or None, fmt="o", color=colour, capsize=3)
+    margins = (table["high"] - table["low"]) / 2
+    for y, (method, share, margin) in enumerate(
+        zip(table["method"], table["agree"], margins, strict=True)
+    ):
+        colour = PAPER if method == "fresh" else FAST
+        ax.errorbar(share, y, xerr=margin or None, fmt="o", color=colour, capsize=3)
     ax.axvline(fresh, color=PAPER, linewidth=1)
     ax.axvline(table["chance"].iloc[0], color=CHANCE, linestyle=(0, (4, 2)), linewidth=1)
-    names = table["method"].replace("fresh", "two fresh rankings")
-    ax.set_yticks(range(len(table)), names)
+    ax.set_yticks(range(len(table)), table["method"].replace("fresh", "two fresh rankings"))
     ax.invert_yaxis()
     ax.set_title(f"{table['decisions'].iloc[0]} acquisitions, 95% intervals", fontsize=11)
     ax.set_xlabel("share with the same best batch as a fresh ranking (dashed: random choice)")

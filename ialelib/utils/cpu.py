@@ -13,7 +13,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Single-threaded torch inside the block: fastest for small models, and repeatable."""
+    """Single-threaded torch inside the block: fastest for small models, and reproducible."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

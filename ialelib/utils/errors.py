@@ -1,4 +1,4 @@
-"""The one exception that means "the input is wrong", and the sentence for a misspelt name."""
+"""The exception for invalid input, with a suggestion for misspelt names."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

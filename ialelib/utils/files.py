@@ -1,4 +1,4 @@
-"""Files that are either whole or absent."""
+"""Atomic file writes, and where the project is."""
 
 import os
 import tempfile

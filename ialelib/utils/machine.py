@@ -1,4 +1,4 @@
-"""What computes: the device and the processor, and which commit of this package's code."""
+"""Device and processor, and the commit of this package's code."""
 
 import os
 import platform

@@ -1,11 +1,11 @@
-"""Rows of numbers in memory or in files, read a piece at a time."""
+"""Rows of values in memory or in files, read in chunks."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
 Rows = Tensor | np.ndarray
-"""N rows of numbers: a tensor, or a NumPy array, which may be mapped from a file."""
+"""N rows of values: a tensor, or a NumPy array, which may be memory-mapped."""
 
 EVERY = slice(None)
 

@@ -10,7 +10,7 @@ from demo_page import voila
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason=browser.MISSING)
-CELL = "from ialelib.demo.widget import toy_demo\n\ntoy_demo()"
+CELL = "import ialelib as iale\n\niale.toy_demo()"
 WAIT = 500 * browser.PATIENCE
 CONTROLS = (
     *("Left strategy", "Right strategy", "Overlap", "Seed", "Acquisition size", "Sub-pool n"),

@@ -249,7 +249,7 @@ def test_other_widths_are_fitted_and_narrow_ones_refused(images: Tensor) -> None
 
 
 def test_a_head_without_known_weights_is_refused_by_the_class_free_policy(images: Tensor) -> None:
-    with pytest.raises(InputError, match="weights of the soft-max layer"):
+    with pytest.raises(InputError, match="weights of the softmax layer"):
         chosen(
             lambda batch: (batch.flatten(1)[:, :7], batch.flatten(1).repeat(1, 8)),
             images,

@@ -24,10 +24,8 @@ import os
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from ialelib import data
-from ialelib.label_store import LabelStore
-from ialelib.labelling import Labeller
-digits = data.load("mnist-10k")
+from ialelib import Labeller, LabelStore, load_data
+digits = load_data("mnist-10k")
 train, test = (images.reshape(len(images), -1) / 255
                for images in (digits.train_inputs, digits.test_inputs))
 known = range(20), digits.train_labels[:20]

@@ -223,11 +223,11 @@ def fail_with(error: Exception) -> Callable[..., Any]:
     [
         (fail_with(InputError("no class 9 in the policy")), "no class 9 in the policy"),
         (fail_with(KeyError("x")), "choose() failed with KeyError: 'x'"),
-        (lambda labelled, labels: [12], "the pool has 12 images"),
+        (lambda labelled, labels: [12], "choose()'s batch holds [12]; indices are 0 to 11"),
         (lambda labelled, labels: [4], "image 4, which is labelled already"),
-        (lambda labelled, labels: [1, 1], "holds the same image twice"),
-        (lambda labelled, labels: [0.5], "must be a list of image indices"),
-        (lambda labelled, labels: None, "must be a list of image indices"),
+        (lambda labelled, labels: [1, 1], "choose()'s batch holds an index twice"),
+        (lambda labelled, labels: [0.5], "must be whole numbers in one dimension, not float64"),
+        (lambda labelled, labels: None, "must be whole numbers in one dimension, not object"),
         (lambda labelled, labels: [], "returned no image"),
     ],
 )
@@ -332,11 +332,11 @@ def test_a_lost_store_is_one_message(make: Make) -> None:
         ({"classes": ["bag"]}, "not those of the store"),
         ({"batch": 0}, "at least one image"),
         ({"labelled": [1]}, "labelled has 1 images, but labels has 0"),
-        ({"labelled": [12], "labels": [0]}, "the index 12; the pool has 12"),
-        ({"labelled": [1, 1], "labels": [0, 0]}, "same image twice"),
-        ({"labelled": [1], "labels": [3]}, "between 0 and 2"),
-        ({"labelled": [1], "labels": [-1]}, "between 0 and 2"),
-        ({"labelled": [1], "labels": ["bag"]}, "must be class numbers"),
+        ({"labelled": [12], "labels": [0]}, r"labelled holds \[12\]; indices are 0 to 11"),
+        ({"labelled": [1, 1], "labels": [0, 0]}, "labelled holds an index twice"),
+        ({"labelled": [1], "labels": [3]}, "labels must be class indices from 0 to 2"),
+        ({"labelled": [1], "labels": [-1]}, "labels must be class indices from 0 to 2"),
+        ({"labelled": [1], "labels": ["bag"]}, "labels must be class indices from 0 to 2"),
     ],
 )
 def test_bad_input_is_refused(make: Make, changes: dict[str, Any], message: str) -> None:

@@ -71,7 +71,7 @@ def test_the_last_of_two_labels_counts_and_can_be_taken_back(store: LabelStore) 
 
 
 def test_undo_names_what_it_would_take_back(store: LabelStore) -> None:
-    with pytest.raises(InputError, match="nothing to take back"):
+    with pytest.raises(InputError, match="nothing to undo"):
         store.undo()
     store.label(10, 2)
     with pytest.raises(InputError, match="that of image 10, not of 30"):
@@ -82,7 +82,7 @@ def test_undo_names_what_it_would_take_back(store: LabelStore) -> None:
 def test_undo_stays_within_the_current_batch(store: LabelStore) -> None:
     finish(store)
     store.propose([5])
-    with pytest.raises(InputError, match="nothing to take back"):
+    with pytest.raises(InputError, match="nothing to undo"):
         store.undo()
     assert store.labelled.tolist() == [30, 10, 20]
 
@@ -158,10 +158,10 @@ def test_image_outside_the_batch_is_refused(store: LabelStore, index: int) -> No
     ("batch", "message"),
     [
         ([], "at least one image"),
-        ([1, 1], "same image twice"),
-        ([-1], "count from 0"),
-        ([0.5], "list of image indices"),
-        ([[1]], "list of image indices"),
+        ([1, 1], "a batch holds an index twice"),
+        ([-1], r"a batch holds \[-1\]; indices are 0 or more"),
+        ([0.5], "must be whole numbers in one dimension, not float64"),
+        ([[1]], r"must be whole numbers in one dimension, .* of shape \(1, 1\)"),
         ([20], "was in a batch before"),
     ],
 )
@@ -261,7 +261,7 @@ def test_a_store_that_is_gone_is_not_made_anew(path: Path, store: LabelStore) ->
 
 CHILD = """
 import sys
-from ialelib.label_store import LabelStore
+from ialelib.labelling import LabelStore
 store = LabelStore(sys.argv[1], ["bag", "boot", "coat"])
 for index in store.batch.tolist():
     store.label(index, index % 3)
@@ -300,8 +300,8 @@ def test_a_label_of_another_process_is_never_overwritten_unseen(
 
 RIVAL = """
 import sys
-from ialelib.errors import InputError
-from ialelib.label_store import LabelStore
+from ialelib.utils.errors import InputError
+from ialelib.labelling import LabelStore
 store = LabelStore(sys.argv[1], ["bag", "boot", "coat"])
 mine = int(sys.argv[2])
 for index in store.batch.tolist()[mine::2]:

@@ -54,6 +54,25 @@ def test_panels_are_by_batch_by_sub_pool_and_of_baselines() -> None:
     assert np.asarray(middle.lines[0].get_ydata()) == pytest.approx([0.45, 0.6, 0.7])
 
 
+def test_the_overview_begins_with_the_gains_and_baselines_share_a_place() -> None:
+    more = pd.concat([CURVES, curve("badge", 20, 100)], ignore_index=True)
+    figure = size_plots.overview(more, batch_sizes.aubc(more), acq=10, n=100)
+    gains, by_size, by_sub_pool, first, second = figure.axes
+    assert tuple(figure.get_size_inches()) == (12, 9)
+    assert len(gains.get_yticklabels()) == 3
+    assert legend(by_size) == ["acq 10", "acq 20", "Random, acq 10"]
+    assert legend(by_sub_pool) == ["acq 10", "acq 10, n 1000", "Random, acq 10"]
+    assert first.get_title() == "toy: acq 10, n 100\n(2 seeds, 95% intervals)"
+    assert second.get_title() == "toy: acq 20, n 100\n(1 seed, 95% intervals)"
+    assert first.get_ylim() == second.get_ylim()
+
+
+def test_the_overview_of_one_size_and_no_baseline_has_the_gains_alone() -> None:
+    part = CURVES[(CURVES["acq"] == 10) & (CURVES["n"] == 100) & (CURVES["strategy"] != "badge")]
+    (ax,) = size_plots.overview(part, batch_sizes.aubc(part), acq=10, n=100).axes
+    assert ax.get_xlabel() == "AUBC minus random sampling's at the same acq"
+
+
 def test_panels_of_one_size_are_left_out() -> None:
     part = CURVES[(CURVES["n"] == 100) & (CURVES["strategy"] != "badge")]
     (ax,) = size_plots.learning_curves(part, acq=10, n=100).axes
