@@ -11,13 +11,13 @@ export PYTHONHASHSEED := 0
 
 .PHONY: help setup reproduce figures gallery a21 cost test bench lab demo format clean
 help:
-	@echo "make reproduce   run every notebook in its quick profile on the shipped data (PROFILE=cpu|paper for more)"
+	@echo "make reproduce   run every notebook in its quick profile on the shipped data (PROFILE=cpu|paper for more); resumes after a stop"
 	@echo "make figures     the same without the gallery; make fig03a draws one figure of the paper, by its name"
-	@echo "make gallery     one page of all executed notebooks, into runs/PROFILE/gallery"
-	@echo "make test        lint, types, unit tests, and every notebook with outputs compared"
-	@echo "make bench       speed and memory against plain references, into benchmarks/ (an hour; ACQ=40 for less)"
+	@echo "make gallery     one page of all executed notebooks, in runs/PROFILE/gallery"
+	@echo "make test        lint, types, unit tests, and every notebook executed and its outputs compared"
+	@echo "make bench       speed and memory against plain references, in benchmarks/ (an hour; ACQ=40 for less)"
 	@echo "make lab         open the notebooks in JupyterLab"
-	@echo "make demo        Figure 1 to play with, as a web page on this machine only (THEME=dark; BROWSER=no)"
+	@echo "make demo        an interactive Figure 1, as a web page on this machine only (THEME=dark; BROWSER=no)"
 	@echo "make format      format code and notebooks"
 	@echo "make clean       remove .venv and caches; what was computed (runs) or labelled (labels) stays"
 
@@ -30,29 +30,32 @@ setup: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-# The lock of ours ends with its holder; Snakemake's own would survive `kill -9`.
+# The OS releases this lock when its holder is killed; Snakemake's own would stay.
 SNAKEMAKE = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m ialelib.runner.lock runs/.lock \
-	$(BIN)/snakemake --nolock $(WHERE) --config profile=$(PROFILE)
+	$(BIN)/snakemake --nolock $(WHERE) --config "profile=$(PROFILE)"
+CHECK = $(BIN)/python -m ialelib.runner.check "params/$(PROFILE)"
 
 reproduce: setup
-	$(BIN)/python -m ialelib.runner.check params/$(PROFILE)
+	$(CHECK)
 	$(SNAKEMAKE) -- all
 	@echo "All on one page: $(CURDIR)/runs/$(PROFILE)/gallery/index.html"
 
 figures: setup
-	$(BIN)/python -m ialelib.runner.check params/$(PROFILE)
+	$(CHECK)
 	$(SNAKEMAKE) -- figures
 
+define DRAW
+$(CHECK) $@
+$(SNAKEMAKE) figure=$@ -- figures
+endef
 # In two rules, as make wants patterns by themselves.
 fig%: setup
-	$(BIN)/python -m ialelib.runner.check params/$(PROFILE) $@
-	$(SNAKEMAKE) figure=$@ -- figures
+	$(DRAW)
 a21 cost: setup
-	$(BIN)/python -m ialelib.runner.check params/$(PROFILE) $@
-	$(SNAKEMAKE) figure=$@ -- figures
+	$(DRAW)
 
 gallery: setup
-	$(BIN)/python -m ialelib.runner.gallery $(PROFILE)
+	$(BIN)/python -m ialelib.runner.gallery "$(PROFILE)"
 
 test: setup
 	$(BIN)/ruff check
@@ -78,6 +81,8 @@ format: setup
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# Only in our own folders, and not in what somebody keeps there.
 clean:
-	rm -rf .venv build dist .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
-	find . -name __pycache__ -o -name .ipynb_checkpoints | xargs rm -rf
+	rm -rf .venv build dist .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis ialelib.egg-info
+	find ialelib tests benchmarks notebooks \( -name 'labels*' -o -name 'runs*' \) -prune -o \
+		-type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +

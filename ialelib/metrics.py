@@ -94,11 +94,6 @@ def median_filtered(curves: pd.DataFrame, window: int) -> pd.DataFrame:
     return curves.assign(accuracy=smooth)
 
 
-def mean_interval(values: pd.Series) -> float:
-    """Half the 95% interval of the mean (Student's t); NaN for a single value."""
-    return float(t.ppf(0.975, len(values) - 1) * values.sem()) if len(values) > 1 else float("nan")
-
-
 def paired_tests(curves: pd.DataFrame, reference: str = "random") -> pd.DataFrame:
     """Every strategy's AUBC against the reference's, paired by seed.
 

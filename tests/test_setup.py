@@ -179,6 +179,37 @@ def test_clean_removes_the_environment_and_creates_none(clone: Path) -> None:
     assert not any("-m venv" in line for line in lines)
 
 
+def hidden(name: str, folder: Path) -> Path:
+    """A cache inside a folder of a user's, with a file of value beside it."""
+    mine = folder / name
+    (mine / "__pycache__").mkdir(parents=True)
+    (mine / "__pycache__" / "note.txt").write_text("mine")
+    (mine / "labels.sqlite").write_text("mine")
+    return mine
+
+
+USERS = ["labels copy", "runs backup", 'it\'s "mine"', "two\nlines", "labels", "runs"]
+
+
+def test_clean_removes_our_caches_and_nothing_of_the_users(tmp_path: Path) -> None:
+    for name in ("ialelib", "tests", "benchmarks", "notebooks"):
+        (tmp_path / name / "room" / "__pycache__").mkdir(parents=True)
+        (tmp_path / name / "room" / "__pycache__" / "x.pyc").touch()
+    (tmp_path / "notebooks" / ".ipynb_checkpoints").mkdir()
+    (tmp_path / ".venv").mkdir()
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    folders = [hidden(name, tmp_path) for name in [*USERS, "x.egg-info"]]
+    folders += [hidden(name, tmp_path / "notebooks") for name in ("labels copy", "runs")]
+    before = {path for folder in folders for path in folder.rglob("*")}
+    subprocess.run(["make", "clean"], cwd=tmp_path, check=True, capture_output=True)
+    assert {path for folder in folders for path in folder.rglob("*")} == before
+    assert len(before) == 3 * len(folders)
+    kept = {path for folder in folders for path in folder.rglob("__pycache__")}
+    assert {*tmp_path.rglob("__pycache__")} == kept
+    assert not (tmp_path / ".venv").exists()
+    assert not (tmp_path / "notebooks" / ".ipynb_checkpoints").exists()
+
+
 @pytest.mark.parametrize("tool", ["ruff check", "ruff format --check", "mypy", "--nbval"])
 def test_make_test_runs_every_check(clone: Path, tool: str) -> None:
     assert any(tool in line for line in plan(clone, "test"))

@@ -1,1 +1,31 @@
-"""Typed, strict parameters of the notebooks."""
+"""What each notebook may be told, what it reads and what it writes: one strict class each."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    ["base", "notebooks", "types"],
+    {
+        "base": ["Params"],
+        "notebooks": [
+            "AlilTraining",
+            "ClassCount",
+            "EmbeddingWidths",
+            "ExpertAblation",
+            "Exploration",
+            "Extend",
+            "Labelling",
+            "LargerImages",
+            "Overlap",
+            "OwnPool",
+            "PolicyTraining",
+            "RunTime",
+            "Sizes",
+            "Statistics",
+            "ToyGaussians",
+            "TrainingCost",
+            "TransferClassifiers",
+            "TransferDatasets",
+        ],
+    },
+)

@@ -1,29 +1,23 @@
-"""The base of all notebooks' parameters: strict about names and types."""
+"""The base of all notebooks' parameters: where they come from, what a run reads and writes."""
 
 import hashlib
-import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self
+from symtable import symtable
+from typing import Any, ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ialelib.params.types import NOTHING, Made, NewPolicyName, PolicyName, TablePath
 from ialelib.policy import Policy
 from ialelib.utils.errors import InputError, unknown
 from ialelib.utils.files import project
 
-if TYPE_CHECKING:
-    from ialelib.policy import Policy
-
-Made = Mapping[str, "Policy | None"]
-"""What other runs of a batch make: tables, and policies, as they will be but untrained."""
-NOTHING: Made = MappingProxyType({})
-SIMPLE = (bool, int, float, str, list, tuple, dict, type(None))
-IPYTHON = {"In", "Out"}
-MAY_BE_EMPTY = {"strategies", "baseline_sizes", "baseline_seeds", "few_seeds"}
+HEADING = "# Parameters"
+"""How a notebook's cell of parameters starts; papermill's cell has nothing else on that line."""
 
 
 def code(library: Path = Path(__file__).parents[1]) -> str:
@@ -39,6 +33,12 @@ class Params(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
+    notebook: ClassVar[str]
+    tables: ClassVar[tuple[str, ...]] = ()
+    """Every table that the notebook publishes: "curves" is FIGURES/NOTEBOOK_curves.csv."""
+    pictures: ClassVar[tuple[str, ...]] = ()
+    """Every figure that it saves, as SVG and as PNG."""
+
     runs: str | None
     """Folder of resumable runs, relative to the project; none means a new temporary one.
 
@@ -49,70 +49,88 @@ class Params(BaseModel):
 
     @classmethod
     def of(cls, namespace: dict[str, Any]) -> Self:
-        """The parameters among a notebook's variables: `Params.of(globals())`.
+        """The parameters of the notebook that calls `Params.of(globals())`.
+
+        They are the variables that its cell of parameters assigns, and papermill's after it; what
+        other cells or start-up files define is none of it.
 
         Raises:
-            InputError: a plain variable that is no parameter, or a value of the wrong type.
+            InputError: a variable that is no parameter, or a missing, wrong or unfit value.
         """
-        plain = {
-            name: value
-            for name, value in namespace.items()
-            if not name.startswith("_") and name not in IPYTHON and isinstance(value, SIMPLE)
-        }
-        return cls.checked(plain)
+        cells = [cell for cell in namespace.get("In", ()) if cell.startswith(HEADING)]
+        if not cells:
+            raise InputError(
+                f"no cell that starts with {HEADING!r} has been run; run the notebook's first, "
+                f"or, in a script, call {cls.__name__}.checked with a dictionary"
+            )
+        latest = {cell.partition("\n")[0].strip() == HEADING: cell for cell in cells}
+        tables = [symtable(cell, "parameters", "exec") for cell in latest.values()]
+        assigned = {s.get_name() for t in tables for s in t.get_symbols() if s.is_assigned()}
+        return cls.checked({name: namespace[name] for name in sorted(assigned & {*namespace})})
 
     @classmethod
     def checked(cls, values: dict[str, Any], made: Made = NOTHING) -> Self:
-        """Validate values by name; `made` is what the same batch makes before (`makes`)."""
+        """Validate values by name; `made` is what other runs of the same batch make (`makes`)."""
         for name in values:
             if name not in cls.model_fields:
                 raise unknown("parameter", name, cls.model_fields)
         try:
-            params = cls(**values)
+            params = cls.model_validate(values, context=made)
         except ValidationError as error:
             raise InputError("; ".join(_sentence(e) for e in error.errors())) from None
         params.check(made)
-        params._check_numbers()
         return params
 
-    def _check_numbers(self) -> None:
-        """What seeds, lists, processes and names of new policies must be in every notebook."""
-        for name, value in self:
-            if isinstance(value, list) and not value and name not in MAY_BE_EMPTY:
-                raise InputError(f"parameter {name!r}: the list must not be empty")
-            if isinstance(value, list) and len({repr(item) for item in value}) < len(value):
-                raise InputError(f"parameter {name!r}: the list names something twice: {value}")
-            if name.endswith("seeds") and min(value, default=0) < 0:
-                raise InputError(f"parameter {name!r}: seeds are 0 or more, not {min(value)}")
-            if name == "processes" and value < 1:
-                raise InputError(f"parameter 'processes': 1 or more, not {value}")
-            if name == "save_policy" and value and not re.fullmatch(r"[\w-]+", value):
-                raise InputError(
-                    f"parameter 'save_policy': letters, digits, - and _ make a name, not {value!r}"
-                )
-
     def check(self, made: Made = NOTHING) -> None:
-        """Raises InputError for values that name nothing or contradict each other."""
+        """Raises InputError for values that contradict each other."""
 
-    def makes(self, notebook: str) -> set[str]:
-        """What a run gives to others of its batch: names of policies, paths of tables."""
-        return set()
-
-    def untrained(self) -> "dict[str, Policy]":
+    def untrained(self) -> dict[str, Policy]:
         """The policies that it makes, before they are trained: whether they fit can be checked."""
         return {}
 
-    def runs_folder(self, name: str) -> Path:
-        """Where this notebook keeps what it can resume."""
-        if self.runs is None:
-            return Path(tempfile.mkdtemp(prefix="ialelib-")) / name
-        return project() / self.runs.replace("{code}", code()) / name
+    def makes(self) -> set[str]:
+        """What a run gives to others of its batch: names of policies, paths of tables."""
+        tables = {f"{self.figures}/{self.notebook}_{name}.csv" for name in self.tables}
+        return tables | self._named(NewPolicyName)
 
-    def figures_folder(self) -> Path:
-        """Where this notebook puts its figures; created if missing."""
+    def needs(self) -> set[str]:
+        """What a run reads: names of policies, paths of tables."""
+        return self._named(PolicyName) | self._named(TablePath)
+
+    def outputs(self) -> list[str]:
+        """Every file that a run leaves for good, relative to the project."""
+        files = [f"{self.figures}/{self.notebook}_{name}" for name in self._files()]
+        saved = sorted(self._named(NewPolicyName))
+        return files + [f"policies/{name}.{end}" for name in saved for end in ("safetensors", "md")]
+
+    def path(self, name: str) -> Path:
+        """Where one of the declared files goes, such as "curves.csv"; its folder is created."""
+        if name not in self._files():
+            raise unknown(f"output of {self.notebook}", name, self._files())
         folder = project() / self.figures
         folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return folder / f"{self.notebook}_{name}"
+
+    def runs_folder(self) -> Path:
+        """Where this notebook keeps what it can resume."""
+        if self.runs is None:
+            return Path(tempfile.mkdtemp(prefix="ialelib-")) / self.notebook
+        return project() / self.runs.replace("{code}", code()) / self.notebook
+
+    def _files(self) -> list[str]:
+        drawn = [f"{name}.{end}" for name in self.pictures for end in ("svg", "png")]
+        return [f"{name}.csv" for name in self.tables] + drawn
+
+    def _named(self, kind: object) -> set[str]:
+        """Values of all fields of a type of names, alone or in lists."""
+        fields = type(self).model_fields.items()
+        values = [getattr(self, k, None) for k, f in fields if _has(f.rebuild_annotation(), kind)]
+        parts = chain.from_iterable(v if isinstance(v, list) else [v] for v in values if v)
+        return set(map(str, parts))
+
+
+def _has(annotation: object, kind: object) -> bool:
+    return annotation == kind or any(_has(part, kind) for part in get_args(annotation))
 
 
 @contextmanager
@@ -125,15 +143,15 @@ def about(name: str) -> Iterator[None]:
 
 
 def _sentence(error: Any) -> str:
-    place = error["loc"]
+    place, value = error["loc"], error.get("input")
+    if error["type"] == "value_error":
+        return f"parameter {place[0]!r}: {error['ctx']['error']}"
     # A union's location ends in the names of its members, which mean nothing to a reader.
     name = ".".join(str(part) for i, part in enumerate(place) if i == 0 or isinstance(part, int))
-    value = error.get("input")
-    hint = ""
-    if isinstance(value, str) and _is_number(value):
-        hint = " (YAML reads 1e-4 as text; write 1.0e-4)"
     if error["type"] == "missing":
         return f"parameter {name!r} is missing"
+    text = isinstance(value, str) and _is_number(value)
+    hint = " (YAML reads 1e-4 as text; write 1.0e-4)" if text else ""
     return f"parameter {name!r}: {error['msg']}, not {value!r}{hint}"
 
 

@@ -1,45 +1,80 @@
-"""Typed, strict parameters of every notebook."""
+"""Parameters of every notebook: one class each."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Literal
 
 from typing_extensions import override
 
-from ialelib import cycle, data, policy
+from ialelib import cycle, data
 from ialelib.cycle import CycleConfig
 from ialelib.dagger import DaggerConfig
 from ialelib.experiments import alil
 from ialelib.experiments.batch_sizes import Size
-from ialelib.experiments.own_pool import Plan
-from ialelib.experts import EXPERTS
-from ialelib.inference.adapt import NARROWEST, RULES, WIDEST
-from ialelib.models import CLASSIFIERS, Architecture, build
-from ialelib.params.base import NOTHING, Made, Params, about
-from ialelib.policy import Policy
+from ialelib.models import Architecture, build
+from ialelib.params.base import Params, about
+from ialelib.params.types import (
+    NOTHING,
+    BaselineName,
+    ClassifierName,
+    DataSetName,
+    Distinct,
+    ExpertName,
+    Made,
+    NewPolicyName,
+    PolicyName,
+    PositiveInt,
+    RecipeName,
+    RuleName,
+    Seed,
+    Seeds,
+    Several,
+    StrategyName,
+    TablePath,
+    Widths,
+)
+from ialelib.policy import Policy, fresh_policy, load_policy
 from ialelib.recipes import RECIPES, Recipe
 from ialelib.state import PARTS
-from ialelib.utils.errors import InputError, unknown
+from ialelib.utils.errors import InputError
 from ialelib.utils.files import project
 from ialelib.utils.progress import watched
 
-__all__ = ["Params", "project"]
+
+class Acquisitions(Params):
+    """What nearly all share: labels to begin with, labels bought at a time, size of a sub-pool."""
+
+    initial: int
+    acq: int
+    n: int
 
 
-class ToyGaussians(Params):
+class Cycles(Acquisitions):
+    """What notebooks share that run cycles on image sets."""
+
+    budget: int
+    seeds: Seeds
+    processes: PositiveInt
+
+    def cycle_config(self) -> CycleConfig:
+        """The cycle that every strategy runs."""
+        return CycleConfig(**self.model_dump(include={each.name for each in fields(CycleConfig)}))
+
+
+class ToyGaussians(Acquisitions):
     """Parameters of 01_toy_gaussians."""
+
+    notebook = "01_toy_gaussians"
+    tables = ("curves",)
+    pictures = ("data", "strategies")
 
     overlap: float
     samples: int
-    initial: int
-    acq: int
     acquisitions: int
-    n: int
     episodes: int
-    seeds: list[int]
-    processes: int
-    save_policy: str | None
+    seeds: Seeds
+    processes: PositiveInt
+    save_policy: NewPolicyName | None
 
     def data(self, seed: int) -> data.DataSet:
         """The two Gaussians drawn from a seed."""
@@ -60,42 +95,18 @@ class ToyGaussians(Params):
     def check(self, made: Made = NOTHING) -> None:
         self.dagger_config().check(self.data(seed=1))
 
-    @override
-    def makes(self, notebook: str) -> set[str]:
-        return {self.save_policy} if self.save_policy else set()
+
+class Paired(Cycles):
+    """What notebooks share that run them with this library's classifiers."""
+
+    classifier: ClassifierName
+    recipe: RecipeName
 
 
-class Paired(Params):
-    """What notebooks that run cycles on image sets share."""
-
-    classifier: str
-    initial: int
-    budget: int
-    acq: int
-    n: int
-    recipe: str
-    seeds: list[int]
-    processes: int
-
-    def cycle_config(self) -> CycleConfig:
-        """The cycle that every strategy runs."""
-        return CycleConfig(
-            self.classifier, self.initial, self.budget, self.acq, self.n, self.recipe
-        )
-
-
-class Cycles(Paired):
+class Strategies(Paired):
     """What notebooks that compare strategies share."""
 
-    strategies: list[str]
-
-    @override
-    def makes(self, notebook: str) -> set[str]:
-        return {f"{self.figures}/{notebook}_curves.csv"}
-
-    @override
-    def check(self, made: Made = NOTHING) -> None:
-        among("strategies", self.strategies, "strategy", [*EXPERTS, "policy"])
+    strategies: Distinct[StrategyName]
 
     def comparable(self) -> None:
         """Raises InputError without random sampling to compare with, or any label to buy."""
@@ -105,37 +116,50 @@ class Cycles(Paired):
             raise InputError(f"parameter 'budget': more than the {self.initial} initial labels")
 
 
-class Training(Cycles):
-    """What notebooks that train a policy share."""
+class Training(Strategies):
+    """What notebooks share that train a policy."""
 
-    save_policy: str | None
+    dataset: DataSetName
+    episodes: int
+    validation: int
+    ranking: Literal["scratch", "warm"]
+    seed: int
+    save_policy: NewPolicyName | None
+
+    def dagger_config(self) -> DaggerConfig:
+        """Algorithm 1's parameters."""
+        raise NotImplementedError
 
     @override
     def check(self, made: Made = NOTHING) -> None:
-        super().check(made)
         self.comparable()
+        self.dagger_config().check(data.load_data(self.dataset))
 
     @override
-    def makes(self, notebook: str) -> set[str]:
-        return super().makes(notebook) | ({self.save_policy} if self.save_policy else set())
+    def untrained(self) -> dict[str, Policy]:
+        if self.save_policy is None:
+            return {}
+        config, images = self.dagger_config(), data.load_data(self.dataset)
+        architecture = Architecture(config.cycle.classifier, images.classes, images.shape)
+        width = build(architecture, seed=0).head.in_features
+        return {self.save_policy: fresh_policy(images.classes, width, config.parts)}
 
 
 class PolicyTraining(Training):
     """Parameters of 02_policy_training."""
 
-    dataset: str
-    experts: list[str]
-    episodes: int
+    notebook = "02_policy_training"
+    tables = ("history", "curves")
+    pictures = ("history", "curves")
+
+    experts: Several[ExpertName]
     p: float | Literal["decay"]
-    validation: int
     target: Literal["best", "weighted"]
     parts: Literal["full", "class_free", "no_predictions", "no_gradients"]
-    ranking: Literal["scratch", "warm"]
     per_round: int
-    seed: int
 
+    @override
     def dagger_config(self) -> DaggerConfig:
-        """Algorithm 1's parameters."""
         return DaggerConfig(
             self.cycle_config(),
             tuple(self.experts),
@@ -149,30 +173,21 @@ class PolicyTraining(Training):
             seed=self.seed,
         )
 
-    @override
-    def check(self, made: Made = NOTHING) -> None:
-        super().check(made)
-        among("dataset", [self.dataset], "data set", data.available())
-        among("experts", self.experts, "expert", EXPERTS)
-        among("recipe", [self.recipe], "recipe", RECIPES)
-        self.dagger_config().check(data.load_data(self.dataset))
 
-    @override
-    def untrained(self) -> dict[str, Policy]:
-        return untrained(self.save_policy, self.dataset, self.dagger_config())
-
-
-class TransferDatasets(Cycles):
+class TransferDatasets(Strategies):
     """Parameters of 03_transfer_datasets."""
 
-    datasets: list[str]
-    policy: str
-    alil: str | None
+    notebook = "03_transfer_datasets"
+    tables = ("curves",)
+    pictures = ("samples", "curves")
+
+    datasets: Several[DataSetName]
+    policy: PolicyName
+    alil: PolicyName | None
     """The policy of the baseline ALIL; none leaves it out."""
 
     @override
     def check(self, made: Made = NOTHING) -> None:
-        super().check(made)
         self.comparable()
         can_transfer("policy", [self.policy], self.datasets, self.cycle_config(), made)
         if self.alil:
@@ -183,22 +198,16 @@ class TransferDatasets(Cycles):
 class Overlap(Paired):
     """Parameters of 04_overlap."""
 
-    datasets: list[str]
-    policy: str
+    notebook = "04_overlap"
+    tables = ("shares",)
+    pictures = ("experts", "families")
+
+    datasets: Several[DataSetName]
+    policy: PolicyName
 
     @override
     def check(self, made: Made = NOTHING) -> None:
         can_transfer("policy", [self.policy], self.datasets, self.cycle_config(), made)
-
-
-def untrained(name: str | None, dataset: str, config: DaggerConfig) -> dict[str, Policy]:
-    """The policy that Algorithm 1 would train on a data set, with fresh weights, by its name."""
-    if name is None:
-        return {}
-    images = data.load_data(dataset)
-    architecture = Architecture(config.cycle.classifier, images.classes, images.shape)
-    width = build(architecture, seed=0).head.in_features
-    return {name: policy.fresh_policy(images.classes, width, config.parts)}
 
 
 def can_transfer(
@@ -207,13 +216,9 @@ def can_transfer(
     """Whether the policies, also those that the batch makes, fit the classifier and the data.
 
     Raises:
-        InputError: that names the parameter: `key`, datasets, classifier, recipe or another.
+        InputError: that names the parameter with the policies, `key`.
     """
-    among("datasets", datasets, "data set", data.available())
-    among("classifier", [config.classifier], "classifier", CLASSIFIERS)
-    among("recipe", [config.recipe], "recipe", RECIPES)
-    with about(key):
-        known = {name: made[name] if name in made else policy.load_policy(name) for name in names}
+    known = {name: made[name] if name in made else load_policy(name) for name in names}
     policies = {name: found for name, found in known.items() if found is not None}
     for dataset in datasets:
         images = data.load_data(dataset)
@@ -222,80 +227,12 @@ def can_transfer(
             cycle.check(images, config, policies, policies)
 
 
-def among(key: str, names: Iterable[str], kind: str, accepted: Iterable[str]) -> None:
-    """Raises InputError for a name that is not accepted, with the parameter `key` and those."""
-    known = list(accepted)
-    with about(key):
-        for name in names:
-            if name not in known:
-                raise unknown(kind, name, known)
+class Compared(Strategies):
+    """What notebooks share that compare several policies, by their names, with other strategies."""
 
-
-class OwnPool(Params):
-    """Parameters of 10_own_pool."""
-
-    dataset: str
-    """Plays the pool of one's own; its labels play the person who labels."""
-    policy: str
-    initial: int
-    budget: int
-    acq: int
-    n: int
-    steps: list[int]
-    """Batches that the classifier is trained for; the cycles are run for each of them."""
-    seeds: list[int]
-    width_dataset: str
-    widths: list[int]
-    rules: list[str]
-    """How other widths are fitted to the policy's; the first is used at its own width, too."""
-    width_budget: int
-    width_steps: int
-    width_seeds: list[int]
-    processes: int
-
-    def plans(self) -> list[Plan]:
-        """The cycles in which the policy is compared with random sampling, by steps."""
-        return [Plan(self.initial, self.budget, self.acq, self.n, steps) for steps in self.steps]
-
-    def width_plan(self) -> Plan:
-        """The cycles with classifiers of several widths."""
-        return Plan(self.initial, self.width_budget, self.acq, self.n, self.width_steps)
-
-    def label_file(self, runs_folder: Path) -> Path:
-        """Where labels given by hand are kept: in `labels/`, away from what batches write.
-
-        Where nobody is there to give any, with the run's other files.
-        """
-        if watched():
-            return project() / "labels" / f"{self.dataset}.sqlite"
-        return runs_folder / f"labels-{self.dataset}-{self.policy}.sqlite"
-
-    @override
-    def makes(self, notebook: str) -> set[str]:
-        return {f"{self.figures}/{notebook}_curves.csv"}
-
-    @override
-    def check(self, made: Made = NOTHING) -> None:
-        among("dataset", [self.dataset], "data set", data.available())
-        among("width_dataset", [self.width_dataset], "data set", data.available())
-        among("rules", self.rules, "rule", RULES)
-        if not all((self.widths, self.rules, self.steps, self.seeds, self.width_seeds)):
-            raise InputError("widths, rules, steps, seeds and width_seeds must not be empty")
-        if not all(NARROWEST <= width <= WIDEST for width in self.widths):
-            raise InputError(f"widths must be {NARROWEST} to {WIDEST}, not {self.widths}")
-        if self.policy not in made:
-            with about("policy"):
-                policy.load_policy(self.policy)
-        for plan in self.plans():
-            plan.check(len(data.load_data(self.dataset).train_labels))
-        self.width_plan().check(len(data.load_data(self.width_dataset).train_labels))
-
-
-class Compared(Cycles):
-    """Parameters of 05 to 08 and 13: several policies, by their names, beside other strategies."""
-
-    datasets: list[str]
-    policies: list[str]
+    datasets: Several[DataSetName]
+    policies: list[PolicyName]
+    strategies: list[BaselineName]
     median: int
     """Acquisitions in the window of the median-filtered curves; 1 leaves them as they are."""
 
@@ -309,24 +246,67 @@ class Compared(Cycles):
             raise InputError("policies and strategies must be different names, and one policy")
         if self.median < 1 or self.median % 2 == 0:
             raise InputError(f"median must be an odd number of acquisitions, not {self.median}")
-        among("strategies", self.strategies, "strategy", EXPERTS)
         self.comparable()
         can_transfer("policies", self.policies, self.datasets, self.cycle_config(), made)
 
 
-class Sizes(Cycles):
+class TransferClassifiers(Compared):
+    """Parameters of 05_transfer_classifiers."""
+
+    notebook = "05_transfer_classifiers"
+    tables = ("curves",)
+    pictures = ("curves", "gains")
+
+
+class LargerImages(Compared):
+    """Parameters of 06_larger_images."""
+
+    notebook = "06_larger_images"
+    tables = ("curves",)
+    pictures = ("curves",)
+
+
+class ClassCount(Compared):
+    """Parameters of 07_class_count."""
+
+    notebook = "07_class_count"
+    tables = ("curves",)
+    pictures = ("curves", "gains")
+
+
+class ExpertAblation(Compared):
+    """Parameters of 08_ablation_experts."""
+
+    notebook = "08_ablation_experts"
+    tables = ("curves", "aubc")
+    pictures = ("curves", "gains")
+
+
+class Exploration(Compared):
+    """Parameters of 13_exploration."""
+
+    notebook = "13_exploration"
+    tables = ("curves",)
+    pictures = ("schedules", "curves", "gains")
+
+
+class Sizes(Strategies):
     """Parameters of 09_ablation_sizes; `acq` and `n` are those that the policy was trained with."""
 
-    dataset: str
-    policy: str
+    notebook = "09_ablation_sizes"
+    tables = ("curves", "aubc")
+    pictures = ("curves", "gains")
+
+    dataset: DataSetName
+    policy: PolicyName
     sizes: list[list[int]]
     """Pairs of acq and n that the policy runs with; random sampling runs once for each acq."""
     few_below: int
-    few_seeds: list[int]
+    few_seeds: Distinct[Seed]
     """Instead of `seeds` for acq below `few_below`: small steps mean many classifiers."""
-    baseline_sizes: list[list[int]]
+    baseline_sizes: Distinct[list[int]]
     """Those of `sizes` at which `strategies` run, too, with `baseline_seeds`."""
-    baseline_seeds: list[int]
+    baseline_seeds: Distinct[Seed]
 
     def plan(self) -> list[Size]:
         """Everything that runs."""
@@ -344,7 +324,6 @@ class Sizes(Cycles):
 
     @override
     def check(self, made: Made = NOTHING) -> None:
-        super().check(made)
         pairs = [tuple(pair) for pair in self.sizes]
         if not pairs or any(len(pair) != 2 for pair in pairs) or len(set(pairs)) < len(pairs):
             raise InputError("sizes must be different pairs of acq and n, and one at least")
@@ -356,21 +335,20 @@ class Sizes(Cycles):
             if not set(self.baseline_seeds) <= set(self.seeds_at(pair[0])):
                 raise InputError("baseline_seeds must be among the seeds of the policy")
         for size in self.plan():
-            can_transfer(
-                "policy",
-                [self.policy],
-                [self.dataset],
-                size.cycle_config(self.cycle_config()),
-                made,
-            )
+            config = size.cycle_config(self.cycle_config())
+            can_transfer("policy", [self.policy], [self.dataset], config, made)
 
 
-class RunTime(Cycles):
+class RunTime(Strategies):
     """Parameters of 14_run_time."""
 
-    dataset: str
-    policy: str
-    experts: list[str]
+    notebook = "14_run_time"
+    tables = ("curves", "acquisitions", "training")
+    pictures = ("costs",)
+
+    dataset: DataSetName
+    policy: PolicyName
+    experts: Several[ExpertName]
     training_budget: int
     """Labels at the end of the policy-training episodes that are timed."""
     episodes: int
@@ -390,7 +368,6 @@ class RunTime(Cycles):
 
     @override
     def check(self, made: Made = NOTHING) -> None:
-        super().check(made)
         if self.processes != 1:
             raise InputError("times are taken one after the other: processes must be 1")
         if not {"random", "policy"} <= set(self.strategies):
@@ -400,25 +377,23 @@ class RunTime(Cycles):
             config.check(data.load_data(self.dataset))
 
 
-class TrainingCost(Params):
+class TrainingCost(Cycles):
     """Parameters of 11_training_cost."""
 
-    datasets: list[str]
-    classifier: str
-    labels: list[int]
-    seeds: list[int]
-    multiples: list[float]
-    warm_steps: list[int]
-    ranking_dataset: str
-    ranking_seeds: list[int]
-    compared: list[str]
-    quality_seeds: list[int]
+    notebook = "11_training_cost"
+    tables = ("accuracies", "rankings", "quality")
+    pictures = ("recipes", "rankings")
+
+    datasets: Several[DataSetName]
+    classifier: ClassifierName
+    labels: Several[int]
+    multiples: Several[float]
+    warm_steps: Several[int]
+    ranking_dataset: DataSetName
+    ranking_seeds: Seeds
+    compared: Several[PolicyName]
+    quality_seeds: Seeds
     validation: int
-    initial: int
-    budget: int
-    acq: int
-    n: int
-    processes: int
 
     def recipes(self) -> dict[str, Recipe]:
         """The paper's recipe, "fast", and "growing" in several lengths."""
@@ -436,45 +411,29 @@ class TrainingCost(Params):
         found = {f"warm {n}": replace(warm, steps=n) for n in self.warm_steps}
         return found | {"warm 30 cosine": replace(warm, steps=30, lr=3e-3, warmup=0.1, cosine=True)}
 
-    def cycle_config(self, recipe: str) -> CycleConfig:
-        """The episodes in which experts are ranked, and the cycles in which policies choose."""
-        return CycleConfig(self.classifier, self.initial, self.budget, self.acq, self.n, recipe)
-
     @override
     def check(self, made: Made = NOTHING) -> None:
-        among("datasets", self.datasets, "data set", data.available())
-        among("ranking_dataset", [self.ranking_dataset], "data set", data.available())
         self.recipes()
         self.warm()
-        self.cycle_config("fast").check(data.load_data(self.ranking_dataset), self.validation)
-        with about("compared"):
-            for name in {*self.compared} - {*made}:
-                policy.load_policy(name)
+        self.cycle_config().check(data.load_data(self.ranking_dataset), self.validation)
 
 
 class Statistics(Params):
     """Parameters of 12_statistics."""
 
-    curves: list[str]
-    """Tables of learning curves, relative to the project."""
-    policy: str
-    """The policy that is "policy" in tables with several of them."""
-    reference: str
+    notebook = "12_statistics"
+    tables = ("aubc", "penalties")
+    pictures = ("gains", "penalties", "ranks")
 
-    def tables(self) -> list[Path]:
+    curves: Several[TablePath]
+    """Tables of learning curves, relative to the project."""
+    policy: PolicyName
+    """The policy that is "policy" in tables with several of them."""
+    reference: StrategyName
+
+    def table_paths(self) -> list[Path]:
         """Where the tables are."""
         return [project() / name for name in self.curves]
-
-    @override
-    def check(self, made: Made = NOTHING) -> None:
-        among("reference", [self.reference], "strategy", [*EXPERTS, "policy"])
-        with about("policy"):
-            if self.policy not in made:
-                policy.load_policy(self.policy)
-        with about("curves"):
-            for name, path in zip(self.curves, self.tables(), strict=True):
-                if name not in made and not path.is_file():
-                    raise InputError(f"no table {path}; run the notebook that makes it first")
 
 
 class AlilTraining(Training):
@@ -483,31 +442,102 @@ class AlilTraining(Training):
     `acq` and `n` are those of the strategies that ALIL is compared with; its own are 1 and 10.
     """
 
-    dataset: str
-    episodes: int
-    validation: int
-    ranking: Literal["scratch", "warm"]
-    seed: int
+    notebook = "15_alil"
+    tables = ("curves", "history")
+    pictures = ("curves",)
 
+    strategies: Distinct[BaselineName]
+
+    @override
     def dagger_config(self) -> DaggerConfig:
-        """Algorithm 1 as ALIL runs it."""
-        return alil.dagger_config(
-            self.cycle_config(),
-            self.episodes,
-            self.validation,
-            ranking=self.ranking,
-            seed=self.seed,
-        )
+        own = {"ranking": self.ranking, "seed": self.seed}
+        return alil.dagger_config(self.cycle_config(), self.episodes, self.validation, **own)
 
     @override
     def check(self, made: Made = NOTHING) -> None:
         super().check(made)
-        among("strategies", self.strategies, "strategy", EXPERTS)
-        among("dataset", [self.dataset], "data set", data.available())
-        images = data.load_data(self.dataset)
-        self.dagger_config().check(images)
-        cycle.check(images, self.cycle_config(), self.strategies, {})
+        cycle.check(data.load_data(self.dataset), self.cycle_config(), self.strategies, {})
+
+
+class PoolCycles(Cycles):
+    """What notebooks share that run cycles with a classifier of one's own."""
+
+    dataset: DataSetName
+    """Plays the pool of one's own; its labels play the person who labels."""
+    policy: PolicyName
 
     @override
-    def untrained(self) -> dict[str, Policy]:
-        return untrained(self.save_policy, self.dataset, self.dagger_config())
+    def check(self, made: Made = NOTHING) -> None:
+        self.cycle_config().check(data.load_data(self.dataset))
+
+
+class OwnPool(PoolCycles):
+    """Parameters of 10_own_pool."""
+
+    notebook = "10_own_pool"
+    tables = ("curves",)
+    pictures = ("batch", "curves")
+
+    steps: Several[PositiveInt]
+    """Batches that the classifier is trained for; the cycles are run for each of them."""
+
+
+class EmbeddingWidths(PoolCycles):
+    """Parameters of 16_embedding_widths."""
+
+    notebook = "16_embedding_widths"
+    tables = ("curves",)
+    pictures = ("gains",)
+
+    widths: Widths
+    rules: Several[RuleName]
+    """How other widths are fitted to the policy's; the first is used at its own width, too."""
+    steps: PositiveInt
+
+
+class Labelling(Acquisitions):
+    """Parameters of 17_labelling."""
+
+    notebook = "17_labelling"
+
+    dataset: DataSetName
+    policy: PolicyName
+
+    def label_file(self, runs_folder: Path) -> Path:
+        """Where labels given by hand are kept: in `labels/`, away from what batches write.
+
+        Where nobody is there to give any, with the run's other files.
+        """
+        if watched():
+            return project() / "labels" / f"{self.dataset}.sqlite"
+        return runs_folder / f"labels-{self.dataset}-{self.policy}.sqlite"
+
+    @override
+    def check(self, made: Made = NOTHING) -> None:
+        budget = self.initial + self.acq
+        config = CycleConfig(initial=self.initial, budget=budget, acq=self.acq, n=self.n)
+        config.check(data.load_data(self.dataset))
+
+
+class Extend(Cycles):
+    """Parameters of 18_extend."""
+
+    notebook = "18_extend"
+    tables = ("curves",)
+    pictures = ("curves",)
+
+    dataset: DataSetName
+    recipe: RecipeName
+    experts: Several[ExpertName]
+    """Those that the policy imitates, beside one's own."""
+    episodes: int
+    validation: int
+
+    def dagger_config(self) -> DaggerConfig:
+        """Algorithm 1's parameters."""
+        experts = tuple(self.experts)
+        return DaggerConfig(self.cycle_config(), experts, self.episodes, validation=self.validation)
+
+    @override
+    def check(self, made: Made = NOTHING) -> None:
+        self.dagger_config().check(data.load_data(self.dataset))

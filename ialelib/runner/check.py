@@ -1,50 +1,26 @@
-"""Files of parameters: which notebook each is for, and whether a batch of them can run.
+"""The params files of a profile: the notebook of each, what draws a figure, whether all can run.
 
-`python -m ialelib.runner.check FOLDER [FIGURE]` checks the YAML files in a folder before a batch starts.
+`python -m ialelib.runner.check FOLDER [FIGURE]` checks a folder's YAML files before a batch starts.
 """
 
 import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ialelib.params.base import NOTHING, Made, Params
-from ialelib.params.notebooks import (
-    AlilTraining,
-    Compared,
-    Overlap,
-    OwnPool,
-    PolicyTraining,
-    RunTime,
-    Sizes,
-    Statistics,
-    ToyGaussians,
-    TrainingCost,
-    TransferDatasets,
-)
+from ialelib.params import notebooks
+from ialelib.params.base import Params
+from ialelib.params.types import NOTHING, Made
 from ialelib.policy import Policy
-from ialelib.runner.dependencies import needed
-from ialelib.runner.dependencies import stem as stem_of
 from ialelib.utils.errors import InputError, unknown
-from ialelib.utils.files import project
 
 NOTEBOOKS: dict[str, type[Params]] = {
-    "01_toy_gaussians": ToyGaussians,
-    "02_policy_training": PolicyTraining,
-    "03_transfer_datasets": TransferDatasets,
-    "04_overlap": Overlap,
-    "05_transfer_classifiers": Compared,
-    "06_larger_images": Compared,
-    "07_class_count": Compared,
-    "08_ablation_experts": Compared,
-    "09_ablation_sizes": Sizes,
-    "10_own_pool": OwnPool,
-    "11_training_cost": TrainingCost,
-    "12_statistics": Statistics,
-    "13_exploration": Compared,
-    "14_run_time": RunTime,
-    "15_alil": AlilTraining,
+    each.notebook: each
+    for each in vars(notebooks).values()
+    if isinstance(each, type) and issubclass(each, Params) and "notebook" in vars(each)
 }
 
 
@@ -55,41 +31,94 @@ def read(path: Path, made: Made = NOTHING) -> Params:
     Raises:
         InputError: no such notebook, not YAML, or a wrong parameter; the message names the file.
     """
-    notebook = path.stem.split("-")[0]
-    if notebook not in NOTEBOOKS:
-        raise InputError(f"{path}: {unknown('notebook', notebook, NOTEBOOKS)}")
-    values = _values(path)
-    try:
-        return NOTEBOOKS[notebook].checked(values, made)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+    with _named(path):
+        kind, values = _raw(path)
+        return kind.checked(values, made)
 
 
-def _values(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: {error}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: the file must hold lines of the form `name: value`")
-    return values
-
-
-def paths(folder: Path, figure: str | None = None) -> list[Path]:
-    """The params files in a folder, or those that one figure of `figures.yaml` takes.
+def batch(folder: Path) -> dict[str, Params]:
+    """A profile's parameters by the stems of their files, as they stand there, not checked.
 
     Raises:
-        InputError: no params files, no such figure, or one that this profile does not draw.
+        InputError: no params files, one for no notebook, or one that is not YAML.
     """
-    found = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    found = {}
+    for path in _paths(folder):
+        with _named(path):
+            kind, values = _raw(path)
+        # A file that names no folder for its figures is refused when it is checked.
+        found[path.stem] = kind.model_construct(**{"figures": "figures", **values})
+    return found
+
+
+def _paths(folder: Path) -> list[Path]:
+    found = sorted(folder.glob("*.yaml"))
     if not found:
         profiles = sorted(path.name for path in folder.parent.glob("*/"))
         raise InputError(f"no params files in {folder}; profiles are {', '.join(profiles)}")
-    if figure is None:
-        return list(found.values())
-    table = yaml.safe_load((project() / "figures.yaml").read_text())
-    profile = {stem: _values(path) for stem, path in found.items()}
-    return [found[stem] for stem in needed(stem_of(figure, table, found), profile)]
+    return found
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (InputError, OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _raw(path: Path) -> tuple[type[Params], dict[str, Any]]:
+    notebook = path.stem.split("-")[0]
+    if notebook not in NOTEBOOKS:
+        raise unknown("notebook", notebook, NOTEBOOKS)
+    values = yaml.safe_load(path.read_text())
+    if not isinstance(values, dict):
+        raise InputError("the file must hold lines of the form `name: value`")
+    return NOTEBOOKS[notebook], values
+
+
+def makers(stem: str, profile: Mapping[str, Params]) -> list[str]:
+    """The params files, by stem, that make what one of them needs."""
+    needs = profile[stem].needs()
+    return [other for other, params in profile.items() if params.makes() & needs]
+
+
+def needed(stem: str, profile: Mapping[str, Params]) -> list[str]:
+    """A params file and all that it needs, and they need in turn, in the profile's order."""
+    found, new = set[str](), {stem}
+    while new:
+        found |= new
+        new = {maker for name in new for maker in makers(name, profile)} - found
+    return [name for name in profile if name in found]
+
+
+def drawing(figure: str, stems: Collection[str], table: Mapping[str, Sequence[str]]) -> str:
+    """The params file, by stem, that draws a figure: the first in `table` that a profile has.
+
+    A panel of a figure that stands in the table as a whole, such as fig12a, is drawn with it.
+
+    Raises:
+        InputError: no such figure, or a profile without the params file for it.
+    """
+    name = figure if figure in table else figure.rstrip("abcdefghi")
+    if name not in table:
+        raise unknown("figure", figure, table)
+    for candidate in table[name]:
+        if candidate in stems:
+            return candidate
+    raise InputError(
+        f"{figure} comes from {' or '.join(table[name])}.yaml, which this profile does not have; "
+        f"it has {', '.join(sorted(stems))}"
+    )
+
+
+def summary(values: Mapping[str, Any]) -> str:
+    """What a params file runs on, in words: a profile may draw a figure from other data."""
+    data = values.get("datasets") or [values[name] for name in ("dataset",) if name in values]
+    parts = [", ".join(data), values.get("classifier", "")]
+    parts += [f"{values['budget']} labels"] if "budget" in values else []
+    parts += [f"{len(values['seeds'])} seeds"] if "seeds" in values else []
+    return "; ".join(part for part in parts if part)
 
 
 def main(arguments: list[str]) -> int:
@@ -100,8 +129,13 @@ def main(arguments: list[str]) -> int:
     if len(arguments) not in (1, 2):
         print("usage: python -m ialelib.runner.check FOLDER [FIGURE]", file=sys.stderr)
         return 2
+    folder, *figures = arguments
     try:
-        waiting = paths(Path(arguments[0]), *arguments[1:])
+        waiting = _paths(Path(folder))
+        for figure in figures:
+            profile, table = batch(Path(folder)), yaml.safe_load(Path("figures.yaml").read_text())
+            drawn = needed(drawing(figure, profile, table), profile)
+            waiting = [path for path in waiting if path.stem in drawn]
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -112,11 +146,11 @@ def main(arguments: list[str]) -> int:
         for path in waiting:
             try:
                 params = read(path, made)
-                new = params.makes(path.stem.split("-")[0])
-                if twice := new & made.keys():
+                new = params.makes() | {*params.outputs()}
+                if twice := new & makers.keys():
                     name = min(twice)
                     raise InputError(f"{path} and {makers[name]} would both write {name}")
-                made |= {**dict.fromkeys(new), **params.untrained()}
+                made |= {**dict.fromkeys(params.makes()), **params.untrained()}
                 makers |= dict.fromkeys(new, path)
             except InputError as error:
                 failed[path] = error

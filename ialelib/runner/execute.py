@@ -19,21 +19,24 @@ from ialelib.utils.files import atomic
 def execute(notebook: Path, parameters: Path, log: Path, output: Path) -> int:
     """Run a notebook in its own folder with the parameters in a YAML file; papermill's exit code.
 
-    The output has no widgets. A run of the same notebook that outlived its batch is waited for, so
-    that never two of them write to one place.
+    The output has no widgets, and names the machine. A run of the same notebook that outlived its
+    batch is waited for, so that never two of them write to one place.
     """
     command = [sys.executable, "-m", "papermill", "--log-output", "--no-progress-bar"]
     command += ["--cwd", str(notebook.parent), "-f", str(parameters), str(notebook), str(log)]
     with hold(log.with_suffix(".lock"), wait=True) as descriptor:
         returncode = subprocess.run(command, pass_fds=[descriptor], check=False).returncode
         if returncode == 0:
+            # Not before: it loads torch, whose memory would count for the notebook's.
+            from ialelib.utils.machine import machine
+
             executed = nbformat.read(log, as_version=4)
             strip(executed)
+            executed.metadata["machine"] = machine()
             with atomic(output) as temporary:
                 nbformat.write(executed, temporary)
     return returncode
 
 
 if __name__ == "__main__":
-    notebook, parameters, log, output = map(Path, sys.argv[1:])
-    sys.exit(execute(notebook, parameters, log, output))
+    sys.exit(execute(*map(Path, sys.argv[1:])))

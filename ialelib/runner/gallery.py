@@ -4,16 +4,15 @@
 """
 
 import base64
+import csv
 import html
 import re
 import sys
 from collections.abc import Collection
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import nbformat
-from jinja2 import pass_context
 from latex2mathml import converter
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -26,42 +25,8 @@ from ialelib.utils.files import atomic, project
 STYLE = Path(__file__).with_name("gallery.css")
 
 
-def page(title: str, body: str) -> str:
-    """A whole HTML document around a body; `title` is plain text."""
-    style = STYLE.read_text() + HtmlFormatter().get_style_defs(".highlight")
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>\n{style}</style>\n</head>\n"
-        f"<body>\n{body}\n</body>\n</html>\n"
-    )
-
-
-def notebook_body(node: NotebookNode, pages: Collection[str]) -> str:
-    """The body of an executed notebook; `pages` are the stems that links may lead to."""
-    body, _ = _Exporter(pages).from_notebook_node(node)
-    return body
-
-
-def markdown(source: str, pages: Collection[str] = ()) -> str:
-    """A piece of a notebook's Markdown as HTML."""
-    return MarkdownWithMath(_Renderer(pages)).render(source)
-
-
-def mathml(tex: str, display: str = "inline") -> str:
-    r"""An equation as MathML, which browsers draw by themselves; TeX that is not understood stays.
-
-    >>> mathml("n").startswith("<math") and mathml("n").endswith("<mi>n</mi></mrow></math>")
-    True
-    """
-    try:
-        return converter.convert(tex, display=display)
-    except Exception:  # the converter has no common base for its errors
-        return f"<code>{html.escape(tex)}</code>"
-
-
 class _Renderer(IPythonRenderer):
-    """Markdown as a page of the gallery has it."""
+    """Markdown as a page of the gallery has it; `pages` are the stems that links may lead to."""
 
     def __init__(self, pages: Collection[str]) -> None:
         super().__init__(
@@ -93,66 +58,40 @@ class _Renderer(IPythonRenderer):
         return super().link(text, url, title)
 
 
-class _Exporter(HTMLExporter):
-    """nbconvert's plainest template: no scripts, no style sheets, no fonts from elsewhere."""
+def mathml(tex: str, display: str = "inline") -> str:
+    r"""An equation as MathML, which browsers draw by themselves; TeX that is not understood stays.
 
-    def __init__(self, pages: Collection[str]) -> None:
-        super().__init__(template_name="basic")
-        self.pages = pages
+    >>> mathml("n").startswith("<math") and mathml("n").endswith("<mi>n</mi></mrow></math>")
+    True
+    """
+    try:
+        return converter.convert(tex, display=display)
+    except Exception:  # the converter has no common base for its errors
+        return f"<code>{html.escape(tex)}</code>"
 
-    @pass_context
-    def markdown2html(self, context: Any, source: str) -> str:
-        return markdown(source, self.pages)
+
+def markdown(source: str, pages: Collection[str] = ()) -> str:
+    """A piece of a notebook's Markdown as HTML."""
+    return MarkdownWithMath(_Renderer(pages)).render(source)
 
 
-@dataclass(frozen=True)
-class Run:
-    """One executed notebook, NOTEBOOK or NOTEBOOK-VARIANT."""
+def notebook_body(node: NotebookNode, pages: Collection[str]) -> str:
+    """The body of an executed notebook; `pages` are the stems that links may lead to."""
+    filters = {"markdown2html": lambda source: markdown(source, pages)}
+    # nbconvert's plainest template: no scripts, no style sheets, no fonts from elsewhere.
+    body, _ = HTMLExporter(template_name="basic", filters=filters).from_notebook_node(node)
+    return body
 
-    stem: str
-    notebook: NotebookNode
 
-    @property
-    def failed(self) -> bool:
-        """Whether a cell raised an error."""
-        return bool(self.notebook.metadata.papermill.exception)
-
-    @property
-    def opening(self) -> str:
-        """The first cell: title, question, and the picture that answers it."""
-        return str(self.notebook.cells[0].source)
-
-    @property
-    def title(self) -> str:
-        """The heading, with the variant's name."""
-        heading = self.opening.splitlines()[0].lstrip("# ")
-        variant = self.stem.partition("-")[2]
-        return f"{heading} [{variant}]" if variant else heading
-
-    @property
-    def question(self) -> str:
-        """The paragraph that begins with "Question.", as Markdown."""
-        found = re.search(r"\*\*Question\.\*\*\s*(.+?)(?:\n\n|$)", self.opening, re.DOTALL)
-        return found[1] if found else ""
-
-    @property
-    def cost(self) -> str:
-        """How long it took, on which machine, with how much memory, as far as it was measured."""
-        metadata = self.notebook.metadata
-        used = metadata.get("usage", {})
-        parts = [_time(metadata.papermill.duration), used.get("machine", "")]
-        parts += [f"at most {used['peak_mb']} MB"] if "peak_mb" in used else []
-        return ", ".join(part for part in parts if part)
-
-    def picture(self) -> bytes | None:
-        """The PNG that the opening shows, as this run drew it; else the first one drawn."""
-        named = re.search(r"!\[[^]]*\]\([^)]*?([^/)]+\.png)\)", self.opening)
-        folder = self.notebook.metadata.papermill.parameters.get("figures")
-        if named and folder and (path := project() / folder / named[1]).is_file():
-            return path.read_bytes()
-        outputs = [out for cell in self.notebook.cells for out in cell.get("outputs", [])]
-        drawn = [out.data["image/png"] for out in outputs if "image/png" in out.get("data", {})]
-        return base64.b64decode(drawn[0]) if drawn else None
+def page(title: str, body: str) -> str:
+    """A whole HTML document around a body; `title` is plain text."""
+    style = STYLE.read_text() + HtmlFormatter().get_style_defs(".highlight")
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{html.escape(title)}</title>\n<style>\n{style}</style>\n</head>\n"
+        f"<body>\n{body}\n</body>\n</html>\n"
+    )
 
 
 def write(profile: str) -> Path:
@@ -162,73 +101,95 @@ def write(profile: str) -> Path:
         InputError: nothing has been executed yet.
     """
     folder = project() / "runs" / profile
+    index = folder / "gallery" / "index.html"
     runs = _runs(folder)
     if not runs:
         raise InputError(f"no executed notebooks in {folder}; `make figures PROFILE={profile}`")
-    stems = [run.stem for run in runs]
-    for run in runs:
-        head = f'<p class="note"><a href="index.html">all notebooks</a> | {_status(run)}</p>'
-        body = notebook_body(run.notebook, stems)
-        _save(folder / "gallery" / f"{run.stem}.html", page(run.title, f"{head}\n{body}"))
-    cards = "\n".join(_card(run) for run in runs)
-    intro = (
-        f"<h1>ialelib: executed notebooks of the {html.escape(profile)} profile</h1>\n"
-        "<p>Run times are wall clock, as measured in this batch.</p>"
-    )
-    index = folder / "gallery" / "index.html"
-    _save(index, page(f"ialelib, {profile}", f"{intro}\n{cards}"))
+    cards = ""
+    for stem, notebook in runs.items():
+        title, status = _title(stem, notebook), _status(folder, stem, notebook)
+        head = f'<p class="note"><a href="index.html">all notebooks</a> | {status}</p>\n'
+        _save(index.with_stem(stem), page(title, head + notebook_body(notebook, runs)))
+        cards += _card(stem, notebook, title, status)
+    heading = f"ialelib: executed notebooks of the {profile} profile"
+    intro = f"<h1>{html.escape(heading)}</h1>\n<p>Run times are wall clock, as measured.</p>\n"
+    _save(index, page(heading, intro + cards))
     return index
-
-
-def _runs(folder: Path) -> list[Run]:
-    """Finished notebooks, and of those that have no result the ones that failed."""
-    paths = {path.stem: path for path in folder.glob("logs/*.ipynb")}
-    paths |= {path.stem: path for path in folder.glob("*.ipynb")}
-    read = {stem: _read(paths[stem]) for stem in sorted(paths)}
-    runs = [Run(stem, notebook) for stem, notebook in read.items() if notebook]
-    return [run for run in runs if run.failed or paths[run.stem].parent == folder]
-
-
-def _read(path: Path) -> NotebookNode | None:
-    """An executed notebook, or none where a run is just writing it, or was killed meanwhile."""
-    try:
-        return nbformat.read(path, as_version=4)
-    except nbformat.reader.NotJSONError:
-        return None
-
-
-def _card(run: Run) -> str:
-    picture, link = run.picture(), f"{html.escape(run.stem)}.html"
-    shown = ""
-    if picture:
-        data = base64.b64encode(picture).decode()
-        shown = (
-            f'<a href="{link}"><img alt="its main figure" src="data:image/png;base64,{data}"></a>'
-        )
-    return (
-        f'<div class="run"><div>{shown}</div><div>\n'
-        f'<h2><a href="{link}">{html.escape(run.title)}</a></h2>\n'
-        f'{markdown(run.question)}<p class="note">{_status(run)}</p>\n</div></div>'
-    )
-
-
-def _status(run: Run) -> str:
-    failed = '<span class="failed">failed</span> after ' if run.failed else ""
-    return f"{html.escape(run.stem)}: {failed}{html.escape(run.cost)}"
-
-
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
 def _save(path: Path, text: str) -> None:
     with atomic(path) as temporary:
         temporary.write_text(text)
+
+
+def _runs(folder: Path) -> dict[str, NotebookNode]:
+    """Finished notebooks, and of those that have no result the ones that failed."""
+    paths = {path.stem: path for path in folder.glob("logs/*.ipynb")}
+    paths |= {path.stem: path for path in folder.glob("*.ipynb")}
+    runs = {}
+    for stem, path in sorted(paths.items()):
+        # Not a notebook yet where a run is just writing it, or was killed meanwhile.
+        with suppress(nbformat.reader.NotJSONError):
+            notebook = nbformat.read(path, as_version=4)
+            if path.parent == folder or _failed(notebook):
+                runs[stem] = notebook
+    return runs
+
+
+def _failed(notebook: NotebookNode) -> bool:
+    return bool(notebook.metadata.papermill.exception)
+
+
+def _title(stem: str, notebook: NotebookNode) -> str:
+    """The heading, with the variant's name."""
+    heading = notebook.cells[0].source.splitlines()[0].lstrip("# ")
+    variant = stem.partition("-")[2]
+    return f"{heading} [{variant}]" if variant else heading
+
+
+def _card(stem: str, notebook: NotebookNode, title: str, status: str) -> str:
+    """What the index shows of a run: picture, title, the question it asks, and its cost."""
+    link = f'<a href="{html.escape(stem)}.html">'
+    opening = notebook.cells[0].source
+    question = re.search(r"\*\*Question\.\*\*\s*(.+?)(?:\n\n|$)", opening, re.DOTALL)
+    picture = _picture(notebook)
+    source = f"data:image/png;base64,{picture}"
+    shown = f'{link}<img alt="its main figure" src="{source}"></a>' if picture else ""
+    return (
+        f'<div class="run"><div>{shown}</div><div>\n<h2>{link}{html.escape(title)}</a></h2>\n'
+        f'{markdown(question[1] if question else "")}<p class="note">{status}</p>\n</div></div>\n'
+    )
+
+
+def _picture(notebook: NotebookNode) -> str | None:
+    """The PNG that the opening shows, as this run drew it, else the first one drawn; in base64."""
+    named = re.search(r"!\[[^]]*\]\([^)]*?([^/)]+\.png)\)", notebook.cells[0].source)
+    figures = notebook.metadata.papermill.parameters.get("figures")
+    if named and figures and (path := project() / figures / named[1]).is_file():
+        return base64.b64encode(path.read_bytes()).decode()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    drawn = (output.get("data", {}).get("image/png") for output in outputs)
+    return next(filter(None, drawn), None)
+
+
+def _status(folder: Path, stem: str, notebook: NotebookNode) -> str:
+    """How long a run took, on which machine, with how much memory, as far as it was measured."""
+    seconds, memory = notebook.metadata.papermill.duration, None
+    measured = folder / "benchmarks" / f"{stem}.tsv"
+    if measured.is_file() and not _failed(notebook):
+        (row,) = csv.DictReader(measured.read_text().splitlines(), delimiter="\t")
+        seconds, memory = float(row["s"]), row["max_rss"]
+    parts = [_time(seconds) if seconds else "", notebook.metadata.get("machine", "")]
+    parts += [f"at most {float(memory):.0f} MB"] if memory and memory != "NA" else []
+    failed = '<span class="failed">failed</span> after ' if _failed(notebook) else ""
+    return f"{html.escape(stem)}: {failed}{html.escape(', '.join(filter(None, parts)))}"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
 def main(arguments: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""One at a time: a lock that ends with its holder, however the holder ends.
+"""File lock that the OS releases when its holder exits or is killed.
 
 `python -m ialelib.runner.lock FILE COMMAND ...` runs a command, or refuses while another one runs.
 """

@@ -1,7 +1,7 @@
 """Executed notebooks without their widgets, which show nothing where no kernel runs.
 
-`python -m ialelib.runner.strip_widgets NOTEBOOK...` strips notebooks in place, before they are committed: the
-state of one Plotly widget is 5 MB, and GitHub draws none.
+`python -m ialelib.runner.strip_widgets NOTEBOOK...` strips notebooks in place, before they are
+committed: the state of one Plotly widget is 5 MB, and GitHub draws none.
 """
 
 import sys

@@ -22,6 +22,7 @@ from ialelib.utils.workers import end_with_parent
 Tasks = Mapping[Path, Callable[[], pd.DataFrame]]
 Group = tuple[Tasks, Mapping[str, Any]]
 """Tasks, and columns to add to their tables."""
+IMPLICIT = ("__module__", "__dict__", "__weakref__", "__doc__", "__firstlineno__")
 EXACT = ("accuracy", "score", "seconds", "fit_seconds", "query_seconds")
 
 
@@ -101,28 +102,30 @@ def identity(thing: Any) -> str:
 def _sources(thing: Any, seen: set[int]) -> Iterator[str]:
     """Source code of a function or class, and what it refers to: code of the same module, values.
 
-    A class is read by its methods, as Python finds no source of classes defined in a notebook.
+    A class is read member by member, as Python finds no source of classes defined in a notebook.
     """
     if id(thing) in seen:
         return
     seen.add(id(thing))
     if inspect.isclass(thing):
-        yield " ".join([thing.__name__, *(base.__name__ for base in thing.__mro__)])
-        for part in (*vars(thing).values(), *thing.__bases__):
-            if inspect.isroutine(part) or getattr(part, "__module__", "") == thing.__module__:
-                yield from _sources(part, seen)
-        return
-    try:
-        yield inspect.getsource(thing)
-        referred = inspect.getclosurevars(thing)
-    except (OSError, TypeError) as error:
-        raise InputError(
-            f"no source code is found for {thing!r}, so its results cannot be told from those of "
-            "another one; define it in a file or a notebook cell, or give it a `cache_key`"
-        ) from error
-    for name, value in sorted({**referred.globals, **referred.nonlocals}.items()):
-        if inspect.isfunction(value) or inspect.isclass(value):
-            own = value.__module__ == thing.__module__
-            yield from _sources(value, seen) if own else [f"{value.__module__}.{name}"]
+        yield " ".join(base.__name__ for base in thing.__mro__)
+        own = [base for base in thing.__bases__ if base.__module__ == thing.__module__]
+        members = {name: member for name, member in vars(thing).items() if name not in IMPLICIT}
+        referred = {**members, **{base.__name__: base for base in own}}
+    else:
+        try:
+            yield inspect.getsource(thing)
+            names = inspect.getclosurevars(thing)
+        except (OSError, TypeError) as error:
+            raise InputError(
+                f"no source code is found for {thing!r}, so its results cannot be told from those "
+                "of another one; define it in a file or a notebook cell, or give it a `cache_key`"
+            ) from error
+        referred = {**names.globals, **names.nonlocals}
+    for name, value in sorted(referred.items()):
+        code = getattr(value, "fget", getattr(value, "__func__", value))  # properties, methods
+        if inspect.isfunction(code) or inspect.isclass(code):
+            here = code.__module__ == thing.__module__
+            yield from _sources(code, seen) if here else [f"{code.__module__}.{name}"]
         else:
-            yield f"{name} {value.__name__ if inspect.ismodule(value) else joblib.hash(value)}"
+            yield f"{name} {code.__name__ if inspect.ismodule(code) else joblib.hash(code)}"

@@ -13,7 +13,7 @@ from toys import TOY, chosen, policy, untimed
 import ialelib as iale
 from ialelib.cycle import Cycle, CycleConfig
 from ialelib.data import DataSet
-from ialelib.experts import EXPERTS, Query
+from ialelib.experts import EXPERTS, Expert, Query
 from ialelib.models import Architecture, Own, build
 from ialelib.recipes import TrainJob, recipe
 from ialelib.training import fit
@@ -151,7 +151,7 @@ def twice(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
     ],
 )
 def test_an_own_function_that_chooses_nonsense_is_refused(
-    toy: DataSet, function: iale.cycle.Expert, message: str
+    toy: DataSet, function: Expert, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
         iale.run_cycle(toy, TOY, function, 0)

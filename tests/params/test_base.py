@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
-from ialelib import data
 from ialelib.params.base import code
 from ialelib.params.notebooks import Overlap, PolicyTraining, ToyGaussians, TransferDatasets
 from ialelib.utils.errors import InputError
@@ -47,46 +47,105 @@ TRAINING: dict[str, Any] = CYCLES | {
 }
 
 
-def test_of_picks_the_plain_variables_of_a_notebook() -> None:
-    namespace = TOY | {"Path": Path, "_": 3, "_i1": "code", "In": [], "Out": {}, "data": data}
-    assert ToyGaussians.of(namespace) == ToyGaussians(**TOY)
+HEAD = "# Parameters of the quick profile; papermill puts others below.\n"
+INJECTED = "# Parameters\n"
+
+
+def cell(values: dict[str, Any], head: str = HEAD) -> str:
+    return head + "\n".join(f"{name} = {value!r}" for name, value in values.items())
+
+
+def run(*cells: str, **startup: Any) -> dict[str, Any]:
+    """The variables of a kernel after these cells, with what a start-up file defined before."""
+    namespace: dict[str, Any] = {"In": [""], **startup}
+    for source in cells:
+        namespace["In"].append(source)
+        exec(source, namespace)
+    return namespace
+
+
+def test_of_reads_the_cell_of_parameters_and_nothing_else() -> None:
+    others = "name = 'mine'\noverlap_seen = 1\nfor seed in range(3): pass"
+    kernel = run(cell(TOY), others, home="/root", acqs=3)
+    assert ToyGaussians.of(kernel) == ToyGaussians(**TOY)
+
+
+def test_of_follows_the_latest_run_of_a_changed_cell() -> None:
+    kernel = run(cell(TOY | {"overlpa": 0.3}), cell(TOY | {"overlap": 0.3}))
+    assert ToyGaussians.of(kernel).overlap == 0.3
+
+
+def test_of_takes_what_papermill_puts_below() -> None:
+    injected = cell({"overlap": 0.4, "seeds": [7]}, INJECTED)
+    kernel = run(cell(TOY), injected)
+    assert ToyGaussians.of(kernel) == ToyGaussians(**TOY | {"overlap": 0.4, "seeds": [7]})
+    assert ToyGaussians.of(run(cell(TOY), injected, cell(TOY))) == ToyGaussians(**TOY)
+    with pytest.raises(InputError, match="unknown parameter 'overlpa'; did you mean 'overlap'"):
+        ToyGaussians.of(run(cell(TOY), cell({"overlpa": 0.4}, INJECTED)))
+
+
+def test_of_does_not_count_names_inside_an_expression() -> None:
+    values = {name: value for name, value in TOY.items() if name != "seeds"}
+    kernel = run(cell(values) + "\nseeds = [number for number in range(2)]")
+    assert ToyGaussians.of(kernel).seeds == [0, 1]
+
+
+def test_of_takes_no_value_from_elsewhere_for_a_missing_parameter() -> None:
+    values = {name: value for name, value in TOY.items() if name != "overlap"}
+    with pytest.raises(InputError, match="parameter 'overlap' is missing"):
+        ToyGaussians.of(run(cell(values), overlap=0.3))
+
+
+def test_of_without_a_cell_of_parameters_says_what_to_run() -> None:
+    with pytest.raises(InputError, match="no cell that starts with '# Parameters' has been run"):
+        ToyGaussians.of(run("overlap = 0.2"))
+    with pytest.raises(InputError, match=r"in a script, call ToyGaussians\.checked"):
+        ToyGaussians.of({"overlap": 0.2})
+
+
+def test_of_works_in_ipython_itself() -> None:
+    shell = InteractiveShell()
+    for source in (cell(TOY), "from ialelib.params.notebooks import ToyGaussians"):
+        shell.run_cell(source, store_history=True)
+    shell.run_cell("settings = ToyGaussians.of(globals())", store_history=True)
+    assert shell.user_ns["settings"] == ToyGaussians(**TOY)
 
 
 def test_a_misspelt_variable_gets_the_nearest_name() -> None:
     with pytest.raises(InputError, match="unknown parameter 'overlpa'; did you mean 'overlap'"):
-        ToyGaussians.of(TOY | {"overlpa": 0.3})
+        ToyGaussians.checked(TOY | {"overlpa": 0.3})
 
 
 def test_a_missing_parameter_is_named() -> None:
     with pytest.raises(InputError, match="parameter 'overlap' is missing"):
-        ToyGaussians.of({name: value for name, value in TOY.items() if name != "overlap"})
+        ToyGaussians.checked({name: value for name, value in TOY.items() if name != "overlap"})
 
 
 @pytest.mark.parametrize("name", ["overlap", "acq"])
 def test_a_number_that_yaml_reads_as_text_is_explained(name: str) -> None:
     with pytest.raises(InputError, match=rf"'{name}'.*'1e-4'.*write 1\.0e-4"):
-        ToyGaussians.of(TOY | {name: "1e-4"})
+        ToyGaussians.checked(TOY | {name: "1e-4"})
 
 
 @pytest.mark.parametrize("value", [True, "10", 10.0, None])
 def test_a_whole_number_is_a_whole_number(value: object) -> None:
     with pytest.raises(InputError, match="parameter 'acq'"):
-        ToyGaussians.of(TOY | {"acq": value})
+        ToyGaussians.checked(TOY | {"acq": value})
 
 
 def test_all_wrong_values_are_named_at_once() -> None:
     with pytest.raises(InputError, match=r"'acq'.*'seeds\.1'"):
-        ToyGaussians.of(TOY | {"acq": "ten", "seeds": [1, "two"]})
+        ToyGaussians.checked(TOY | {"acq": "ten", "seeds": [1, "two"]})
 
 
 def test_a_value_of_neither_kind_is_named_by_its_parameter() -> None:
     with pytest.raises(InputError, match=r"parameter 'p'.*decay.*'decya'"):
-        PolicyTraining.of(TRAINING | {"p": "decya"})
+        PolicyTraining.checked(TRAINING | {"p": "decya"})
 
 
 def test_parameters_cannot_be_changed_afterwards() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        ToyGaussians.of(TOY).acq = 3
+        ToyGaussians.checked(TOY).acq = 3
 
 
 @pytest.mark.parametrize(
@@ -100,7 +159,7 @@ def test_parameters_cannot_be_changed_afterwards() -> None:
 )
 def test_toy_values_that_cannot_run_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        ToyGaussians.of(TOY | change)
+        ToyGaussians.checked(TOY | change)
 
 
 @pytest.mark.parametrize(
@@ -123,12 +182,12 @@ def test_toy_values_that_cannot_run_are_refused(change: dict[str, Any], message:
 )
 def test_training_values_that_cannot_run_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        PolicyTraining.of(TRAINING | change)
+        PolicyTraining.checked(TRAINING | change)
 
 
 def test_parameters_become_those_of_algorithm_1() -> None:
     change = {"p": "decay", "seed": 7, "target": "weighted", "ranking": "warm", "per_round": 3}
-    config = PolicyTraining.of(TRAINING | change).dagger_config()
+    config = PolicyTraining.checked(TRAINING | change).dagger_config()
     assert {name: getattr(config, name) for name in change} == change
     assert config.episodes == 2
     assert config.experts == ("entropy", "coreset")
@@ -138,13 +197,13 @@ def test_parameters_become_those_of_algorithm_1() -> None:
 def test_a_transfer_needs_its_policy(tmp_path: Path) -> None:
     values = TRANSFER | {"policy": str(tmp_path / "none.safetensors")}
     with pytest.raises(InputError, match=r"no policy file at .*none\.safetensors"):
-        TransferDatasets.of(values)
+        TransferDatasets.checked(values)
 
 
 def test_alil_needs_its_policy_unless_it_is_left_out(tmp_path: Path) -> None:
-    assert TransferDatasets.of(TRANSFER).alil is None
+    assert TransferDatasets.checked(TRANSFER).alil is None
     with pytest.raises(InputError, match=r"no policy file at .*none\.safetensors"):
-        TransferDatasets.of(TRANSFER | {"alil": str(tmp_path / "none.safetensors")})
+        TransferDatasets.checked(TRANSFER | {"alil": str(tmp_path / "none.safetensors")})
 
 
 def test_a_transfer_may_use_a_policy_that_the_same_batch_trains() -> None:
@@ -166,16 +225,16 @@ def test_a_transfer_may_use_a_policy_that_the_same_batch_trains() -> None:
 def test_overlap_values_that_cannot_run_are_refused(change: dict[str, Any], message: str) -> None:
     values = CYCLES | {"datasets": ["mnist-10k"], "policy": "mnist-cnn"}
     values.pop("strategies")
-    assert Overlap.of(values).cycle_config().budget == CYCLES["budget"]
+    assert Overlap.checked(values).cycle_config().budget == CYCLES["budget"]
     with pytest.raises(InputError, match=message):
-        Overlap.of(values | change)
+        Overlap.checked(values | change)
 
 
 def test_runs_go_to_a_fresh_temporary_folder_unless_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    one, other = (ToyGaussians.of(TOY).runs_folder("toy") for _ in range(2))
+    one, other = (ToyGaussians.checked(TOY).runs_folder() for _ in range(2))
     assert one != other
     assert one.parents[1] == other.parents[1] == tmp_path
 
@@ -188,8 +247,8 @@ def test_runs_named_by_the_code_start_anew_after_an_edit(tmp_path: Path) -> None
     edited = code(tmp_path)
     (tmp_path / "one.py").rename(tmp_path / "two.py")
     assert len({before, edited, code(tmp_path), code()}) == 4
-    runs = ToyGaussians.of(TOY | {"runs": "runs/{code}"}).runs_folder("toy")
-    assert runs.parts[-3:] == ("runs", code(), "toy")
+    runs = ToyGaussians.checked(TOY | {"runs": "runs/{code}"}).runs_folder()
+    assert runs.parts[-3:] == ("runs", code(), "01_toy_gaussians")
 
 
 def test_named_runs_lie_in_the_project_wherever_one_stands(
@@ -199,4 +258,32 @@ def test_named_runs_lie_in_the_project_wherever_one_stands(
     notebooks.mkdir()
     (notebooks / "00_index.ipynb").touch()
     monkeypatch.chdir(notebooks)
-    assert ToyGaussians.of(TOY | {"runs": "kept"}).runs_folder("toy") == tmp_path / "kept/toy"
+    assert (
+        ToyGaussians.checked(TOY | {"runs": "kept"}).runs_folder()
+        == tmp_path / "kept/01_toy_gaussians"
+    )
+
+
+def test_a_file_that_the_class_does_not_declare_is_refused(tmp_path: Path) -> None:
+    settings = ToyGaussians.checked(TOY | {"figures": str(tmp_path / "new")})
+    assert settings.path("curves.csv") == tmp_path / "new" / "01_toy_gaussians_curves.csv"
+    assert settings.path("data.svg").parent.is_dir()
+    with pytest.raises(InputError, match=r"01_toy_gaussians 'curvs\.csv'; did you mean 'curves"):
+        settings.path("curvs.csv")
+
+
+def test_outputs_are_all_that_is_declared_and_the_saved_policy() -> None:
+    settings = ToyGaussians.checked(TOY | {"save_policy": "mine"})
+    stem = "figures/test/01_toy_gaussians_"
+    drawn = [f"{stem}{name}.{end}" for name in ("data", "strategies") for end in ("svg", "png")]
+    saved = ["policies/mine.safetensors", "policies/mine.md"]
+    assert settings.outputs() == [f"{stem}curves.csv", *drawn, *saved]
+    assert settings.makes() == {f"{stem}curves.csv", "mine"}
+    assert settings.needs() == set()
+
+
+def test_needs_are_found_by_type_and_not_by_name() -> None:
+    transfer = TransferDatasets.model_construct(**TRANSFER | {"policy": "new", "alil": "own"})
+    assert transfer.needs() == {"new", "own"}
+    assert TransferDatasets.checked(TRANSFER).needs() == {"mnist-cnn"}
+    assert transfer.makes() == {"figures/test/03_transfer_datasets_curves.csv"}

@@ -10,9 +10,9 @@ import yaml
 from test_base import CYCLES, TOY, TRAINING
 
 from ialelib import data, policy
+from ialelib.params.base import Params
 from ialelib.params.notebooks import AlilTraining, ToyGaussians
-from ialelib.runner import dependencies
-from ialelib.runner.check import NOTEBOOKS, main, read
+from ialelib.runner.check import NOTEBOOKS, batch, main, read
 from ialelib.utils.errors import InputError
 
 PROJECT = Path(__file__).parents[2]
@@ -72,9 +72,19 @@ def test_two_files_that_write_the_same_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("01_toy_gaussians.yaml", "01_toy_gaussians-copy.yaml"):
-        write(tmp_path, yaml.safe_dump(TOY | {"save_policy": "mine"}), name)
+        text = yaml.safe_dump(TOY | {"save_policy": "mine", "figures": name})
+        write(tmp_path, text, name)
     assert main([str(tmp_path)]) == 2
     assert "would both write mine" in capsys.readouterr().err
+
+
+def test_two_files_that_draw_the_same_figure_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("01_toy_gaussians.yaml", "01_toy_gaussians-copy.yaml"):
+        write(tmp_path, yaml.safe_dump(TOY), name)
+    assert main([str(tmp_path)]) == 2
+    assert "would both write figures/test/01_toy_gaussians_curves.csv" in capsys.readouterr().err
 
 
 def test_main_knows_what_a_later_file_trains(
@@ -152,33 +162,43 @@ def test_the_command_says_what_is_wrong_and_exits_with_2(tmp_path: Path) -> None
     assert "did you mean 'overlap'" in done.stderr
 
 
-def lacking(values: dict[str, Any], made: set[str]) -> list[str]:
+@pytest.fixture(scope="module")
+def profiles() -> dict[str, dict[str, Params]]:
+    return {name: batch(PROJECT / "params" / name) for name in ("quick", "cpu", "paper")}
+
+
+def lacking(values: dict[str, Any], policies: set[str]) -> list[str]:
     """Data sets and policies that a file names and this machine does not have."""
     names = {values.get("dataset"), values.get("ranking_dataset"), *values.get("datasets", [])}
     stems = {path.stem for where in (data.folder(), data.SAMPLES) for path in where.glob("*.npz")}
     shipped = {path.stem for where in policy.SHIPPED for path in where.glob("*.safetensors")}
-    needed = (
-        {values.get("policy"), values.get("alil"), *values.get("policies", [])}
-        - {None}
-        - made
-        - shipped
-    )
-    return [n for n in names - {None} if not {n, n.rpartition("-")[0]} & stems] + sorted(needed)
+    absent = sorted(name for name in policies - shipped if not name.endswith(".csv"))
+    return [n for n in names - {None} if not {n, n.rpartition("-")[0]} & stems] + absent
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_file_is_good(name: str) -> None:
+def test_a_shipped_file_is_good(name: str, profiles: dict[str, dict[str, Params]]) -> None:
     path = PROJECT / name
-    profile = {
-        other.stem: yaml.safe_load(other.read_text()) for other in path.parent.glob("*.yaml")
-    }
-    made = {thing for stem, values in profile.items() for thing in dependencies.made(stem, values)}
-    absent = lacking(yaml.safe_load(path.read_text()), made)
+    profile, values = profiles[path.parent.name], yaml.safe_load(path.read_text())
+    made = {thing for params in profile.values() for thing in params.makes()}
+    absent = lacking(values, profile[path.stem].needs() - made)
     if absent:
         pytest.skip(f"not on this machine: {', '.join(absent)}")
-    assert isinstance(read(path, dict.fromkeys(made)), NOTEBOOKS[path.stem.split("-")[0]])
+    settings = read(path, dict.fromkeys(made))
+    assert isinstance(settings, NOTEBOOKS[path.stem.split("-")[0]])
+    # The digest of the parameters in every published table is of the very values in the file.
+    assert settings.model_dump(mode="json") == values
+
+
+@pytest.mark.parametrize("profile", ["quick", "cpu", "paper"])
+def test_no_two_shipped_files_leave_the_same(
+    profile: str, profiles: dict[str, dict[str, Params]]
+) -> None:
+    left = [file for params in profiles[profile].values() for file in params.outputs()]
+    assert len(left) == len(set(left))
 
 
 def test_every_profile_has_a_file_for_every_notebook() -> None:
     expected = {f"params/{p}/{n}.yaml" for p in ("quick", "cpu", "paper") for n in NOTEBOOKS}
+    assert len(NOTEBOOKS) == 18
     assert set(SHIPPED) >= expected

@@ -30,7 +30,7 @@ RUN_TIME: dict[str, Any] = CYCLES | {
 
 
 def test_random_runs_once_for_each_acquisition_size_and_baselines_where_named() -> None:
-    plan = Sizes.of(SIZES).plan()
+    plan = Sizes.checked(SIZES).plan()
     assert [tuple(size) for size in plan] == [
         (2, 50, ["policy", "random"], [1]),
         (10, 50, ["policy", "random"], [1, 2]),
@@ -55,11 +55,11 @@ def test_random_runs_once_for_each_acquisition_size_and_baselines_where_named() 
 )
 def test_sizes_that_cannot_run_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Sizes.of(SIZES | change)
+        Sizes.checked(SIZES | change)
 
 
 def test_both_methods_train_to_the_same_number_of_labels() -> None:
-    iale, alil = RunTime.of(RUN_TIME).dagger_configs().values()
+    iale, alil = RunTime.checked(RUN_TIME).dagger_configs().values()
     assert (iale.cycle.acq, iale.cycle.n, iale.cycle.budget) == (10, 50, 30)
     assert (alil.cycle.acq, alil.cycle.n, alil.cycle.budget) == (1, 10, 30)
     assert iale.experts == ("entropy", "coreset")
@@ -79,16 +79,16 @@ def test_both_methods_train_to_the_same_number_of_labels() -> None:
 )
 def test_times_that_mean_nothing_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        RunTime.of(RUN_TIME | change)
+        RunTime.checked(RUN_TIME | change)
 
 
 def test_alil_has_sizes_of_its_own() -> None:
     own = {"dataset": "mnist-10k", "episodes": 2, "validation": 100, "ranking": "warm", "seed": 3}
     values = CYCLES | own | {"strategies": ["random"], "save_policy": "new"}
-    found = AlilTraining.of(values)
+    found = AlilTraining.checked(values)
     config = found.dagger_config()
     assert (config.cycle.acq, config.cycle.n, config.seed) == (1, 10, 3)
     assert found.cycle_config().acq == 10
-    assert "new" in found.makes("15_alil")
+    assert "new" in found.makes()
     with pytest.raises(InputError, match="has 8000"):
-        AlilTraining.of(values | {"budget": 9000})
+        AlilTraining.checked(values | {"budget": 9000})

@@ -8,7 +8,7 @@ import torch
 from test_base import CYCLES
 
 from ialelib import policy
-from ialelib.params.notebooks import Compared
+from ialelib.params.notebooks import ExpertAblation
 from ialelib.state import CLASS_FREE
 from ialelib.utils.errors import InputError
 
@@ -22,15 +22,15 @@ COMPARED: dict[str, Any] = CYCLES | {
 
 def test_policies_that_the_batch_makes_must_fit_as_well() -> None:
     values = COMPARED | {"policies": ["new"], "datasets": ["mnist-10k"]}
-    assert Compared.checked(values, made={"new": policy.Policy(10, 128)}).policies == ["new"]
+    assert ExpertAblation.checked(values, made={"new": policy.Policy(10, 128)}).policies == ["new"]
     with pytest.raises(InputError, match=r"parameter 'policies': .*is for 7 classes"):
-        Compared.checked(values, made={"new": policy.Policy(7, 128)})
+        ExpertAblation.checked(values, made={"new": policy.Policy(7, 128)})
     with pytest.raises(InputError, match=r"parameter 'policies': .*reads embeddings of 64"):
-        Compared.checked(values, made={"new": policy.Policy(10, 64)})
+        ExpertAblation.checked(values, made={"new": policy.Policy(10, 64)})
 
 
 def test_policies_come_before_the_other_strategies() -> None:
-    assert Compared.of(COMPARED).names() == ["mnist-cnn", "random", "entropy"]
+    assert ExpertAblation.checked(COMPARED).names() == ["mnist-cnn", "random", "entropy"]
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_policies_come_before_the_other_strategies() -> None:
 )
 def test_what_cannot_run_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Compared.of(COMPARED | change)
+        ExpertAblation.checked(COMPARED | change)
 
 
 def test_a_policy_for_other_classes_is_refused_unless_its_state_is_free_of_them(
@@ -71,13 +71,13 @@ def test_a_policy_for_other_classes_is_refused_unless_its_state_is_free_of_them(
     ):
         policy.save_policy(network, tmp_path / f"{name}.safetensors")
     free, bound = (str(tmp_path / f"{name}.safetensors") for name in ("free", "bound"))
-    assert Compared.of(COMPARED | {"policies": [free]}).policies == [free]
+    assert ExpertAblation.checked(COMPARED | {"policies": [free]}).policies == [free]
     with pytest.raises(InputError, match="this policy is for 26 classes, the classifier has 10"):
-        Compared.of(COMPARED | {"policies": [bound]})
+        ExpertAblation.checked(COMPARED | {"policies": [bound]})
 
 
 def test_a_policy_that_the_same_batch_trains_need_not_be_there_yet() -> None:
     new = COMPARED | {"policies": ["runs/new"]}
-    assert Compared.checked(new, made={"runs/new": None}).policies == ["runs/new"]
+    assert ExpertAblation.checked(new, made={"runs/new": None}).policies == ["runs/new"]
     with pytest.raises(InputError, match="runs/new"):
-        Compared.checked(new)
+        ExpertAblation.checked(new)

@@ -14,45 +14,47 @@ from ialelib.utils import cache
 from ialelib.utils import machine as machine_module
 from ialelib.utils.machine import machine
 
+TABLE = "01_toy_gaussians_curves.csv"
 CURVES = pd.DataFrame({"dataset": "toy", "seed": [0, 1], "accuracy": [0.1, 1 / 3]})
 
 
 def settings(**change: object) -> ToyGaussians:
-    return ToyGaussians.of(TOY | change)
+    return ToyGaussians.checked(TOY | change)
 
 
 def test_a_table_is_published_whole_but_for_its_seconds(tmp_path: Path) -> None:
     mine = settings(figures=str(tmp_path))
     publish(CURVES.assign(fit_seconds=1.5, seconds=2), mine, "curves")
-    back = cache.read_table(tmp_path / "curves.csv")
+    back = cache.read_table(tmp_path / TABLE)
     pd.testing.assert_frame_equal(back[list(CURVES)], CURVES)
     added = [name for name in back if name not in CURVES]
     assert added == ["profile", "params", "commit", "machine", "versions"]
-    assert list(tmp_path.iterdir()) == [tmp_path / "curves.csv"]
+    assert list(tmp_path.iterdir()) == [tmp_path / TABLE]
 
 
 def test_seconds_that_a_table_is_about_are_kept(tmp_path: Path) -> None:
-    publish(CURVES.assign(seconds=0.1 + 0.2), settings(figures=str(tmp_path)), "t", timings=True)
-    assert list(cache.read_table(tmp_path / "t.csv")["seconds"]) == [0.1 + 0.2] * 2
+    mine = settings(figures=str(tmp_path))
+    publish(CURVES.assign(seconds=0.1 + 0.2), mine, "curves", timings=True)
+    assert list(cache.read_table(tmp_path / TABLE)["seconds"]) == [0.1 + 0.2] * 2
 
 
 def test_a_row_keeps_the_commit_that_it_came_from(tmp_path: Path) -> None:
-    publish(CURVES.assign(commit=["one", "two"]), settings(figures=str(tmp_path)), "t")
-    back = cache.read_table(tmp_path / "t.csv")
+    publish(CURVES.assign(commit=["one", "two"]), settings(figures=str(tmp_path)), "curves")
+    back = cache.read_table(tmp_path / TABLE)
     assert list(back["commit"]) == ["one", "two"]
     assert list(back["seed"]) == [0, 1]
 
 
 def test_a_table_without_seeds_names_all_that_went_into_it(tmp_path: Path) -> None:
-    publish(CURVES[["accuracy"]], settings(figures=str(tmp_path), seeds=[3, 5]), "t")
-    assert set(cache.read_table(tmp_path / "t.csv")["seed"]) == {"3; 5"}
+    publish(CURVES[["accuracy"]], settings(figures=str(tmp_path), seeds=[3, 5]), "curves")
+    assert set(cache.read_table(tmp_path / TABLE)["seed"]) == {"3; 5"}
 
 
 def test_a_summary_names_all_that_it_sums_up(tmp_path: Path) -> None:
     curves = CURVES.assign(commit=["one", "two"])
     summary = pd.DataFrame({"dataset": ["toy"], "gain": [0.5]})
-    publish(summary, settings(figures=str(tmp_path)), "t", of=curves)
-    (row,) = cache.read_table(tmp_path / "t.csv")[["dataset", "seed", "commit"]].to_dict("records")
+    publish(summary, settings(figures=str(tmp_path)), "curves", of=curves)
+    (row,) = cache.read_table(tmp_path / TABLE)[["dataset", "seed", "commit"]].to_dict("records")
     assert row == {"dataset": "toy", "seed": "0; 1", "commit": "one; two"}
 
 

@@ -55,10 +55,10 @@ def loaded(page: str) -> list[str]:
 
 
 def executed(metadata: dict[str, Any], *cells: Any) -> nbformat.NotebookNode:
-    papermill = {"duration": 125.0, "exception": None, "parameters": {"figures": "figures/x"}}
+    papermill = {"duration": 119.0, "exception": None, "parameters": {"figures": "figures/x"}}
     return new_notebook(
         cells=[new_markdown_cell(OPENING), *cells],
-        metadata={"papermill": papermill | metadata, "usage": {"machine": "A", "peak_mb": 70}},
+        metadata={"papermill": papermill | metadata, "machine": "A"},
     )
 
 
@@ -72,13 +72,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project, in which the tests work."""
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "00_index.ipynb").touch()
-    (tmp_path / "runs" / "x" / "logs").mkdir(parents=True)
+    for name in ("logs", "benchmarks"):
+        (tmp_path / "runs" / "x" / name).mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 def test_the_index_shows_title_question_cost_and_picture(folder: Path) -> None:
     nbformat.write(executed({}), folder / "runs/x/09_x-kmnist.ipynb")
+    measured = "s\th:m:s\tmax_rss\tcpu_time\n125.1\t0:02:05\t70.31\t200.5\n"
+    (folder / "runs/x/benchmarks/09_x-kmnist.tsv").write_text(measured)
     (folder / "figures" / "x").mkdir(parents=True)
     (folder / "figures/x/09_x_curves.png").write_bytes(PIXEL)
     page = gallery.write("x").read_text()
@@ -118,6 +121,13 @@ def test_a_run_that_is_just_written_or_was_killed_is_left_out(folder: Path) -> N
     page = gallery.write("x").read_text()
     assert "08_x" in page
     assert "09_x" not in page
+
+
+def test_memory_that_was_not_measured_is_left_out(folder: Path) -> None:
+    nbformat.write(executed({}), folder / "runs/x/09_x.ipynb")
+    assert "09_x: 2 min, A</p>" in gallery.write("x").read_text()
+    (folder / "runs/x/benchmarks/09_x.tsv").write_text("s\tmax_rss\n0.4\tNA\n")
+    assert "09_x: 0 s, A</p>" in gallery.write("x").read_text()
 
 
 def test_nothing_executed_is_said_with_the_command(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_batch import STEMS, make, ran, small
+from test_batch import STEMS, make, noted, small
 
 PROJECT = Path(__file__).parents[2]
 ONE_NODE = PROJECT / "tests" / "slurm_one_node.sh"
@@ -46,7 +46,7 @@ def test_each_notebook_asks_for_its_processes(small: Path) -> None:
 
 def job(text: str, stem: str) -> str:
     """What a dry run says about one job."""
-    return next(part for part in text.split("rule notebook:") if f"stem={stem}\n" in part)
+    return next(part for part in text.split("rule ") if part.startswith(f"{stem}:"))
 
 
 @plugin
@@ -58,7 +58,9 @@ def test_a_batch_runs_on_a_real_cluster_of_one_node(small: Path) -> None:
         where = "WHERE=--profile profiles/slurm --slurm-status-command squeue"
         where += " --slurm-init-seconds-before-status-checks 5"
         path = f"PATH={Path(sys.executable).parent}:{os.environ['PATH']}"
-        names = ran(small, "reproduce", where, path)
+        done = make(small, "reproduce", where, path)
+        assert done.returncode == 0, done.stderr
+        names = noted(small)
         assert len(names) == 7
         assert names[-1] == "gallery"
         command = ["squeue", "--states=completed", "--noheader", "--format=%C"]

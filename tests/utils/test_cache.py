@@ -22,8 +22,18 @@ def strategy(query, acq, rng):
     return helper(math.pi) * SCALE
 
 class Network:
+    width = {width}
+
     def forward(self, x):
         return {forward}
+
+    @property
+    def size(self):
+        return {size}
+
+    @staticmethod
+    def shared(x):
+        return x
 """
 
 
@@ -32,9 +42,10 @@ def written(tmp_path: Path) -> Callable[..., ModuleType]:
     """Modules of one name with some source: as a user who edits and runs again has them."""
     count = iter(range(100))
 
-    def write(scale: int = 1, helper: str = "x", forward: str = "x", above: str = "") -> ModuleType:
+    def write(above: str = "", **change: object) -> ModuleType:
+        values = {"scale": 1, "helper": "x", "forward": "x", "width": 3, "size": 4} | change
         path = tmp_path / f"own{next(count)}.py"
-        path.write_text(above + SOURCE.format(scale=scale, helper=helper, forward=forward))
+        path.write_text(above + SOURCE.format(**values))
         module = ModuleType("own")
         exec(compile(path.read_text(), str(path), "exec"), module.__dict__)
         return module
@@ -54,8 +65,11 @@ def test_an_edit_of_what_a_function_refers_to_changes_it(
     assert identity(written().strategy) != identity(written(**change).strategy)
 
 
-def test_an_edit_of_a_method_changes_its_class(written: Callable[..., ModuleType]) -> None:
-    assert identity(written().Network) != identity(written(forward="2 * x").Network)
+@pytest.mark.parametrize("change", [{"forward": "2 * x"}, {"width": 4}, {"size": 5}])
+def test_an_edit_of_a_member_changes_its_class(
+    written: Callable[..., ModuleType], change: dict[str, object]
+) -> None:
+    assert identity(written().Network) != identity(written(**change).Network)
 
 
 def test_code_elsewhere_in_the_file_changes_nothing(written: Callable[..., ModuleType]) -> None:

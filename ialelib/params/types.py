@@ -1,0 +1,89 @@
+"""Types of parameters: what a name, a seed or a list must be, and how a wrong one is refused."""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator, ValidationInfo
+
+from ialelib import data
+from ialelib.experts import EXPERTS
+from ialelib.inference.adapt import NARROWEST, RULES, WIDEST
+from ialelib.models import CLASSIFIERS
+from ialelib.policy import Policy, load_policy
+from ialelib.recipes import RECIPES
+from ialelib.utils.errors import InputError, unknown
+from ialelib.utils.files import project
+
+T = TypeVar("T")
+Made = Mapping[str, Policy | None]
+"""What other runs of a batch make: tables, and policies, as they will be but untrained."""
+NOTHING: Made = MappingProxyType({})
+
+
+def _must(hold: Callable[[T], object], otherwise: str) -> AfterValidator:
+    """Refuse a value for which `hold` is false; `otherwise` is the sentence, with its place."""
+
+    def check(value: T) -> T:
+        if not hold(value):
+            raise InputError(otherwise.format(value))
+        return value
+
+    return AfterValidator(check)
+
+
+def _among(kind: str, accepted: Callable[[], Collection[str]]) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in accepted():
+            raise unknown(kind, name, accepted())
+        return name
+
+    return AfterValidator(check)
+
+
+def _distinct(items: list[T]) -> bool:
+    return len({repr(item) for item in items}) == len(items)
+
+
+def _trained(name: str, info: ValidationInfo) -> str:
+    if name not in (info.context or NOTHING):
+        load_policy(name)
+    return name
+
+
+def _table(name: str, info: ValidationInfo) -> str:
+    path = project() / name
+    if name not in (info.context or NOTHING) and not path.is_file():
+        raise InputError(f"no table {path}; run the notebook that makes it first")
+    return name
+
+
+Distinct = Annotated[list[T], _must(_distinct, "the list names something twice: {}")]
+Several = Annotated[Distinct[T], _must(bool, "the list must not be empty")]
+PositiveInt = Annotated[int, _must(lambda number: number >= 1, "1 or more, not {}")]
+Seed = Annotated[int, _must(lambda seed: seed >= 0, "seeds are 0 or more, not {}")]
+Seeds = Several[Seed]
+Widths = Annotated[
+    Several[int],
+    _must(
+        lambda widths: all(NARROWEST <= width <= WIDEST for width in widths),
+        f"widths must be {NARROWEST} to {WIDEST}, not {{}}",
+    ),
+]
+ClassifierName = Annotated[str, _among("classifier", lambda: CLASSIFIERS)]
+DataSetName = Annotated[str, _among("data set", data.available)]
+ExpertName = Annotated[str, _among("expert", lambda: EXPERTS)]
+RecipeName = Annotated[str, _among("recipe", lambda: RECIPES)]
+RuleName = Annotated[str, _among("rule", lambda: RULES)]
+BaselineName = Annotated[str, _among("strategy", lambda: EXPERTS)]
+StrategyName = Annotated[str, _among("strategy", lambda: [*EXPERTS, "policy"])]
+PolicyName = Annotated[str, AfterValidator(_trained)]
+"""A policy that is shipped, lies in a file, or that another run of the batch makes."""
+TablePath = Annotated[str, AfterValidator(_table)]
+"""A table, relative to the project, that is there or that another run of the batch makes."""
+NewPolicyName = Annotated[
+    str,
+    _must(re.compile(r"[\w-]+").fullmatch, "letters, digits, - and _ make a name, not {!r}"),
+]
+"""A policy that this notebook saves."""
