@@ -16,6 +16,7 @@ from ialelib.params.base import Params
 from ialelib.params.types import NOTHING, Made
 from ialelib.policy import Policy
 from ialelib.utils.errors import InputError, unknown
+from ialelib.utils.files import project
 
 NOTEBOOKS: dict[str, type[Params]] = {
     each.notebook: each
@@ -133,7 +134,8 @@ def main(arguments: list[str]) -> int:
     try:
         waiting = _paths(Path(folder))
         for figure in figures:
-            profile, table = batch(Path(folder)), yaml.safe_load(Path("figures.yaml").read_text())
+            table = yaml.safe_load((project() / "figures.yaml").read_text())
+            profile = batch(Path(folder))
             drawn = needed(drawing(figure, profile, table), profile)
             waiting = [path for path in waiting if path.stem in drawn]
     except InputError as error:

@@ -180,7 +180,7 @@ def _status(folder: Path, stem: str, notebook: NotebookNode) -> str:
         (row,) = csv.DictReader(measured.read_text().splitlines(), delimiter="\t")
         seconds, memory = float(row["s"]), row["max_rss"]
     parts = [_time(seconds) if seconds else "", notebook.metadata.get("machine", "")]
-    parts += [f"at most {float(memory):.0f} MB"] if memory and memory != "NA" else []
+    parts += [f"at most {float(memory):.0f} MB"] if memory not in (None, "NA", "-") else []
     failed = '<span class="failed">failed</span> after ' if _failed(notebook) else ""
     return f"{html.escape(stem)}: {failed}{html.escape(', '.join(filter(None, parts)))}"
 

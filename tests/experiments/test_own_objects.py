@@ -21,7 +21,7 @@ from ialelib.utils.errors import InputError
 
 
 def margin(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
-    two_N_2 = query.probs_N_C.topk(2).values
+    two_N_2 = query.probs_N_C.topk(2)[0]
     return np.argsort((two_N_2[:, 0] - two_N_2[:, 1]).numpy(), kind="stable")[:acq]
 
 

@@ -218,7 +218,7 @@ def test_a_transfer_may_use_a_policy_that_the_same_batch_trains() -> None:
         ({"datasets": ["mnits-10k"]}, "did you mean 'mnist-10k'"),
         ({"budget": 9000}, "'mnist-10k' has 8000"),
         ({"policy": "mnist-cmn"}, "mnist-cmn"),
-        ({"classifier": "toy_mlp"}, "reads embeddings of 128 numbers, the classifier's have 16"),
+        ({"classifier": "toy_mlp"}, "reads embeddings of 128 dimensions, the classifier's have 16"),
         ({"strategies": ["badge"]}, "unknown parameter 'strategies'"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from test_base import CYCLES, TOY, TRAINING
 
-from ialelib import data, policy
+from ialelib import data, params, policy
 from ialelib.params.base import Params
 from ialelib.params.notebooks import AlilTraining, ToyGaussians
 from ialelib.runner.check import NOTEBOOKS, batch, main, read
@@ -180,7 +180,7 @@ def lacking(values: dict[str, Any], policies: set[str]) -> list[str]:
 def test_a_shipped_file_is_good(name: str, profiles: dict[str, dict[str, Params]]) -> None:
     path = PROJECT / name
     profile, values = profiles[path.parent.name], yaml.safe_load(path.read_text())
-    made = {thing for params in profile.values() for thing in params.makes()}
+    made = {thing for each in profile.values() for thing in each.makes()}
     absent = lacking(values, profile[path.stem].needs() - made)
     if absent:
         pytest.skip(f"not on this machine: {', '.join(absent)}")
@@ -194,7 +194,7 @@ def test_a_shipped_file_is_good(name: str, profiles: dict[str, dict[str, Params]
 def test_no_two_shipped_files_leave_the_same(
     profile: str, profiles: dict[str, dict[str, Params]]
 ) -> None:
-    left = [file for params in profiles[profile].values() for file in params.outputs()]
+    left = [file for each in profiles[profile].values() for file in each.outputs()]
     assert len(left) == len(set(left))
 
 
@@ -202,3 +202,9 @@ def test_every_profile_has_a_file_for_every_notebook() -> None:
     expected = {f"params/{p}/{n}.yaml" for p in ("quick", "cpu", "paper") for n in NOTEBOOKS}
     assert len(NOTEBOOKS) == 18
     assert set(SHIPPED) >= expected
+
+
+def test_the_room_gives_the_class_of_every_notebook() -> None:
+    for kind in NOTEBOOKS.values():
+        assert getattr(params, kind.__name__) is kind
+        assert kind.__name__ in dir(params)

@@ -44,7 +44,7 @@ def test_policies_come_before_the_other_strategies() -> None:
         ({"strategies": ["policy"]}, "unknown strategy 'policy'"),
         ({"datasets": ["mnits-10k"]}, "parameter 'datasets': .* did you mean 'mnist-10k'"),
         ({"budget": 9000}, "'mnist-10k' has 8000"),
-        ({"classifier": "toy_mlp"}, "parameter 'policies': .* reads embeddings of 128 numbers"),
+        ({"classifier": "toy_mlp"}, "parameter 'policies': .* reads embeddings of 128 dimensions"),
         ({"median": 2}, "odd number of acquisitions, not 2"),
         ({"median": 0}, "odd number of acquisitions, not 0"),
         ({"strategies": ["entropy"]}, "parameter 'strategies': 'random' is missing"),
