@@ -7,6 +7,7 @@ that README and notebooks show (figures/demo).
 
 import sys
 import tempfile
+from itertools import takewhile
 from pathlib import Path
 
 import browser
@@ -17,7 +18,6 @@ from playwright.sync_api import Page
 from ialelib import data
 from ialelib.labelling.view import KEYS
 
-NEEDED = ("import", "# Parameters", "settings", "def network", "pool", "CLASSES", "def learn")
 LABELLER = """store = iale.LabelStore("labels.sqlite", CLASSES)
 iale.Labeller(pool.train_inputs, CLASSES, store, choose, score, settings.acq, labelled, labels)"""
 STEPS = 8  # of the demo, and batches of the labelling widget
@@ -60,12 +60,11 @@ def in_voila(folder: Path, dark: bool) -> None:
 
 
 def labelling(folder: Path, dark: bool) -> None:
-    """The notebook's widget; the data set's labels play the person at the keyboard."""
+    """The widget of 17_labelling; the data set's labels play the person at the keyboard."""
     work = Path(tempfile.mkdtemp())
-    notebooks = sorted(browser.ROOT.glob("notebooks/*.ipynb"))
-    source = next(path for path in notebooks if "iale.Labeller(" in path.read_text())
-    cells = nbformat.read(source, 4).cells
-    needed = [cell.source for cell in cells if cell.source.startswith(NEEDED)]
+    cells = nbformat.read(browser.ROOT / "notebooks/17_labelling.ipynb", 4).cells
+    sources = [cell.source for cell in cells if cell.cell_type == "code"]
+    needed = takewhile(lambda source: "iale.Labeller(" not in source, sources)
     browser.write_notebook(work / "own.ipynb", *needed, LABELLER)
     labels = data.load_data("fmnist-10k").train_labels
     with (
