@@ -80,7 +80,8 @@ class Demo:
         self.overlap, self.seed, self.steps = overlap, seed, 0
         self._policies = {"policy": policy}
         config = CycleConfig("toy_mlp", initial, initial, acq=1, n=1, recipe="toy")
-        cycles.check(self.data, config, strategies, self._policies)
+        both = list(dict.fromkeys(strategies))  # one strategy may stand on both sides
+        cycles.check(self.data, config, both, self._policies)
         self._cycles = [Cycle(self.data, config, seed) for _ in SIDES]
         self._models = fit_many([self._cycles[0].job()]) * len(SIDES)
         self.panels = [self._panel(side, strategies[side]) for side in range(len(SIDES))]
