@@ -275,50 +275,34 @@ def balanced(labels: np.ndarray, size: int, rng: np.random.Generator) -> np.ndar
     return order[np.argsort(rank[order], kind="stable")][:size]
 
 
-def _grey(kind: str) -> Callable[[Path, bool], Arrays]:
-    def half(root: Path, train: bool) -> Arrays:
-        from torchvision import datasets
-
-        data = getattr(datasets, kind)(root, train=train, download=True)
-        return data.data.numpy(), data.targets.numpy()
-
-    return half
-
-
-def _emnist_letters(root: Path, train: bool) -> Arrays:
-    from torchvision import datasets
-
-    data = datasets.EMNIST(root, split="letters", train=train, download=True)
-    # The original files hold the images transposed and number the letters from 1.
-    return data.data.numpy().transpose(0, 2, 1), data.targets.numpy() - 1
-
-
-def _svhn(root: Path, train: bool) -> Arrays:
-    from torchvision import datasets
-
-    data = datasets.SVHN(root, split="train" if train else "test", download=True)
-    return data.data.transpose(0, 2, 3, 1), data.labels
-
-
-def _cifar(kind: str) -> Callable[[Path, bool], Arrays]:
-    def half(root: Path, train: bool) -> Arrays:
-        from torchvision import datasets
-
-        data: Any = getattr(datasets, kind)(root, train=train, download=True)
-        return data.data, np.asarray(data.targets)
-
-    return half
-
-
-TORCHVISION: dict[str, Callable[[Path, bool], Arrays]] = {
-    "mnist": _grey("MNIST"),
-    "fmnist": _grey("FashionMNIST"),
-    "kmnist": _grey("KMNIST"),
-    "emnist-letters": _emnist_letters,
-    "svhn": _svhn,
-    "cifar10": _cifar("CIFAR10"),
-    "cifar100": _cifar("CIFAR100"),
+TORCHVISION = {
+    "mnist": "MNIST",
+    "fmnist": "FashionMNIST",
+    "kmnist": "KMNIST",
+    "emnist-letters": "EMNIST",
+    "svhn": "SVHN",
+    "cifar10": "CIFAR10",
+    "cifar100": "CIFAR100",
 }
+
+
+def _half(kind: str, root: Path, train: bool) -> Arrays:
+    """Images and labels of a half of a torchvision data set, as its original files have them."""
+    from torchvision import datasets
+
+    half: dict[str, Any] = {"train": train}
+    if kind == "SVHN":
+        half = {"split": "train" if train else "test"}
+    elif kind == "EMNIST":
+        half["split"] = "letters"
+    found = getattr(datasets, kind)(root, download=True, **half)
+    images = np.asarray(found.data)
+    labels = np.asarray(found.labels if kind == "SVHN" else found.targets)
+    if kind == "SVHN":
+        return images.transpose(0, 2, 3, 1), labels
+    if kind == "EMNIST":  # transposed, and the letters numbered from 1
+        return images.transpose(0, 2, 1), labels - 1
+    return images, labels
 
 
 def of_test(whole: Halves, rng: np.random.Generator) -> Halves:
@@ -361,7 +345,7 @@ def download(name: str, folder: Path) -> Halves:
     raw = folder / "raw"
     try:
         raw.mkdir(parents=True, exist_ok=True)
-        halves = [TORCHVISION[name](raw, train) for train in (True, False)]
+        halves = [_half(TORCHVISION[name], raw, train) for train in (True, False)]
     except (OSError, RuntimeError, ValueError, AssertionError, HTTPException) as error:
         raise InputError(
             f"data set {name!r} is not in {folder} and could not be downloaded ({error}). "

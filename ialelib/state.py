@@ -169,7 +169,7 @@ def blocks(state: State, parts: StateParts) -> dict[str, Tensor]:
         if state.head_weight_C_D.isnan().any():
             raise InputError(
                 "this policy reads the gradient at the embedding, which takes the weights of the "
-                "soft-max layer (`head_weight_C_D` in `state.describe`): give the classifier as a "
+                "softmax layer (`head_weight_C_D` in `state.describe`): give the classifier as a "
                 "torch module, not as a function, or use a policy with another state"
             )
         found["gradient"] = residuals(probs_N_C) @ state.head_weight_C_D

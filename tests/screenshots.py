@@ -1,12 +1,13 @@
 """Pictures of both widgets to look at: `python tests/screenshots.py FOLDER`.
 
 The toy demo in JupyterLab and Voila, light and dark, 1280 and 1920 wide, after eight steps; the
-labelling widget of notebook 10 in its eighth batch. `toy_demo.png` and `labelling.png` are those
+labelling widget in its eighth batch. `toy_demo.png` and `labelling.png` are those
 that README and notebooks show (figures/demo).
 """
 
 import sys
 import tempfile
+from itertools import takewhile
 from pathlib import Path
 
 import browser
@@ -17,18 +18,8 @@ from playwright.sync_api import Page
 from ialelib import data
 from ialelib.labelling.view import KEYS
 
-NEEDED = (
-    "import",
-    "# Defaults",
-    "settings",
-    "def network",
-    "pool",
-    "batch",
-    "CLASSES",
-    "def learn",
-)
-LABELLER = """store = LabelStore("labels.sqlite", CLASSES)
-Labeller(pool.train_inputs, CLASSES, store, choose, score, settings.acq, labelled, labels)"""
+LABELLER = """store = iale.LabelStore("labels.sqlite", CLASSES)
+iale.Labeller(pool.train_inputs, CLASSES, store, choose, score, settings.acq, labelled, labels)"""
 STEPS = 8  # of the demo, and batches of the labelling widget
 SIZES = ((1280, 900), (1920, 1080))
 
@@ -69,11 +60,12 @@ def in_voila(folder: Path, dark: bool) -> None:
 
 
 def labelling(folder: Path, dark: bool) -> None:
-    """Notebook 10's widget; the data set's labels play the person at the keyboard."""
+    """The widget of 17_labelling; the data set's labels play the person at the keyboard."""
     work = Path(tempfile.mkdtemp())
-    cells = nbformat.read(browser.ROOT / "notebooks/10_own_pool.ipynb", 4).cells
-    needed = [cell.source for cell in cells if cell.source.startswith(NEEDED)]
-    browser.write_notebook(work / "own.ipynb", "\n".join(needed), LABELLER)
+    cells = nbformat.read(browser.ROOT / "notebooks/17_labelling.ipynb", 4).cells
+    sources = [cell.source for cell in cells if cell.cell_type == "code"]
+    needed = takewhile(lambda source: "iale.Labeller(" not in source, sources)
+    browser.write_notebook(work / "own.ipynb", *needed, LABELLER)
     labels = data.load_data("fmnist-10k").train_labels
     with (
         browser.jupyterlab(work, dark) as address,

@@ -1,4 +1,4 @@
-"""The card says what the policy was trained with, and what it is worth."""
+"""The card says what the policy was trained with, and how well it performs."""
 
 from pathlib import Path
 

@@ -29,7 +29,7 @@ Run = tuple[Policy, pd.DataFrame, Path]
 
 @pytest.fixture(scope="module")
 def done(toy: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """An undisturbed run; tests only read it."""
+    """An uninterrupted run; tests only read it."""
     folder = tmp_path_factory.mktemp("undisturbed")
     return (*train_policy(toy, TINY, folder), folder)
 

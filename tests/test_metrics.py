@@ -1,4 +1,4 @@
-"""AUBC and the paired comparison, against numbers by hand and scipy."""
+"""AUBC and the paired comparison, against values computed by hand and scipy."""
 
 import numpy as np
 import pandas as pd

@@ -178,7 +178,7 @@ def test_select_ranks_even_where_the_sigmoid_is_flat(fitted: Fitted) -> None:
 @pytest.mark.parametrize(
     ("classes", "embedding", "message"),
     [
-        (C, 64, f"embeddings of 64 numbers, the classifier's have {D}"),
+        (C, 64, f"embeddings of 64 dimensions, the classifier's have {D}"),
         (26, D, f"for 26 classes, the classifier has {C}"),
     ],
 )

@@ -80,7 +80,8 @@ class Demo:
         self.overlap, self.seed, self.steps = overlap, seed, 0
         self._policies = {"policy": policy}
         config = CycleConfig("toy_mlp", initial, initial, acq=1, n=1, recipe="toy")
-        cycles.check(self.data, config, strategies, self._policies)
+        both = list(dict.fromkeys(strategies))  # one strategy may stand on both sides
+        cycles.check(self.data, config, both, self._policies)
         self._cycles = [Cycle(self.data, config, seed) for _ in SIDES]
         self._models = fit_many([self._cycles[0].job()]) * len(SIDES)
         self.panels = [self._panel(side, strategies[side]) for side in range(len(SIDES))]
@@ -92,7 +93,7 @@ class Demo:
 
     @one_thread()
     def step(self, acq: int, n: int) -> None:
-        """Each side labels `acq` points, chosen from a random sub-pool of `n`, and trains anew.
+        """Each side labels `acq` points, chosen from a random sub-pool of `n`, and retrains.
 
         Where fewer than `n` are left, the sub-pool is all of them.
 
@@ -106,7 +107,7 @@ class Demo:
 
     @one_thread()
     def label(self, point: int, side: int) -> None:
-        """Label one point by hand on one side, and train that side's classifier anew.
+        """Label one point by hand on one side, and retrain that side's classifier.
 
         Raises:
             InputError: no such point, or labelled before; nothing changed.
@@ -179,7 +180,7 @@ class Demo:
         return stream(self.seed, "query", name, self.steps)
 
     def _add(self, side: int, batch: np.ndarray, shares: Mapping[str, float]) -> None:
-        """Label a batch, and train and show that side's classifier anew."""
+        """Label a batch, and retrain and show that side's classifier."""
         self._cycles[side].pool.label(batch)
         (self._models[side],) = fit_many([self._cycles[side].job()])
         before = self.panels[side]

@@ -76,7 +76,7 @@ def toy_demo(
 
 
 class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
-    """Controls, messages and the figure of one demo; `start` makes it anew."""
+    """Controls, messages and the figure of one demo; `start` makes a new one."""
 
     def __init__(
         self,
@@ -158,7 +158,7 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
             return not failed
 
     def _check_start(self) -> None:
-        """Raises InputError while a control that starts the demo anew is wrong."""
+        """Raises InputError while a control that restarts the demo is wrong."""
         self._seed()
         check_overlap(self.overlap.value)
 

@@ -1,4 +1,4 @@
-// The page side of ialelib.label_view.LabelView, which describes the messages.
+// The page side of ialelib.labelling.view.LabelView, which describes the messages.
 // The reader's steps are shown at once and sent as (image, class) pairs; `waiting` holds those
 // that Python has not yet put on disk.
 
@@ -11,7 +11,7 @@ const PARTS = `
 <div class="left">
   <div class="grid" role="listbox" aria-label="Images of this batch"></div>
   <div class="classes" role="group" aria-label="Classes"></div>
-  <div class="tools" role="group" aria-label="Back and on"></div>
+  <div class="tools" role="group" aria-label="Navigation"></div>
   <div class="status" role="status" aria-live="polite"></div>
   <div class="alert" role="alert"></div>
 </div>
@@ -31,7 +31,7 @@ class Page {
     root.addEventListener("keydown", (event) => this.key(event));
   }
 
-  // What is to be seen
+  // Drawing
 
   build() {
     this.root.className = "iale-labelling";
@@ -44,7 +44,7 @@ class Page {
       this.button(this.classes, name, key, () => this.label(number)));
     this.button(this.tools, "Previous image", "←", () => this.move(-1));
     this.button(this.tools, "Next image", "→", () => this.move(1));
-    this.undoButton = this.button(this.tools, "Take back", "⌫", () => this.undo());
+    this.undoButton = this.button(this.tools, "Undo", "⌫", () => this.undo());
     this.nextButton = this.button(this.tools, "Next batch", "↵", () => this.next());
   }
 

@@ -160,7 +160,7 @@ def test_a_point_that_cannot_be_labelled_is_refused(point: int | None) -> None:
 
 
 def test_a_policy_for_another_classifier_is_refused() -> None:
-    with pytest.raises(InputError, match="embeddings of 128 numbers, the classifier's have 16"):
+    with pytest.raises(InputError, match="embeddings of 128 dimensions, the classifier's have 16"):
         Demo(["random", "policy"], policy.load_policy("mnist-cnn"))
 
 

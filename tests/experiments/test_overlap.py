@@ -55,7 +55,7 @@ def test_shares_with_experts_by_hand() -> None:
 
 
 def test_what_only_one_family_chose_by_hand() -> None:
-    # 1, 2 and 4 are the model combinations' alone, 5 the soft-max's, 7, 8 and 9 diversity's.
+    # 1, 2 and 4 are the model combinations' alone, 5 the softmax's, 7, 8 and 9 diversity's.
     found = shares_by_hand("policy")
     expected = {"uncertainty": 30, "soft-max": 10, "diversity": 30}
     assert {part: found[part] for part in expected} == pytest.approx(expected)

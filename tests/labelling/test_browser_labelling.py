@@ -226,7 +226,7 @@ def test_tab_enter_and_space_suffice(reader: Reader, lab: tuple[str, Path]) -> N
     keyboard.press("Space")
     reader.wait_until_saved(3)
     assert layout(reader.widget) == boxes
-    tab_to(page, "Take back")
+    tab_to(page, "Undo")
     keyboard.press("Enter")
     reader.wait_until_saved(2)
     tab_to(page, "Previous image", "Shift+Tab")

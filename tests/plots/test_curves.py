@@ -6,7 +6,7 @@ from test_metrics import GOOD, RANDOM
 from test_metrics import curves as flat
 
 from ialelib.experts import EXPERTS
-from ialelib.plots.curves import aubc_gains, learning_curves
+from ialelib.plots.curves import aubc_gains, learning_curves, policy_training
 from ialelib.plots.ranks import critical_differences
 from ialelib.plots.style import COLOURS, DASHES, NAMES, POLICY_COLOURS, styles
 from ialelib.utils.errors import InputError
@@ -64,6 +64,17 @@ def test_curves_of_policies_by_name_have_their_colours_and_seeds() -> None:
     lines = zip(legend.get_texts(), legend.get_lines(), strict=True)
     colours = {text.get_text(): line.get_color() for text, line in lines}
     assert colours == {"mine": COLOURS["policy"], "Random": COLOURS["random"]}
+
+
+def test_experts_of_ones_own_have_their_share_of_wins_and_other_columns_have_none() -> None:
+    shares = {"badge": [0.5, 0.25], "margin": [0.25, 0.5], "entropy": [0.25, 0.25]}
+    about = {"episode": [1, 2], "loss": [0.7, 0.5], "acted": [0.0, 0.5], "seconds": [1.0, 2.0]}
+    right = policy_training(pd.DataFrame(about | shares | {"seed": 0})).axes[1]
+    legend = right.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["margin", "Entropy", "BADGE"]
+    tops = [bar.get_y() + bar.get_height() for bar in right.patches[-2:]]  # type: ignore[attr-defined]
+    assert tops == [100, 100]
 
 
 def test_ranks_of_policies_by_name_have_their_colours() -> None:
