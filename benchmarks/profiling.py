@@ -47,7 +47,7 @@ def stages(data: DataSet, config: DaggerConfig) -> pd.DataFrame:
     """Share of each stage of a roll-out, in one process."""
     names = {
         ("training.py", "fit"): "training of classifiers",
-        ("dagger.py", "score"): "scoring on the validation set",
+        ("dagger.py", "validate"): "scoring on the validation set",
         ("experts.py", "mc_dropout"): "MC-Dropout",
         ("experts.py", "ensemble"): "ensemble: predictions",
         ("experts.py", "coreset"): "CoreSet",

@@ -9,19 +9,19 @@
 
 The core, in reading order; each module imports only from those before it:
 
-    data          image sets, points and the pool of a cycle                         Sec. 4.1
+    data          load_data, toy_gaussians, DataSet; the pool of a cycle             Sec. 4.1
     models        classifiers that return logits and an embedding; dropout           Sec. 4.1
     recipes       how long and how fast a classifier is trained                      Sec. 4.2
     training      fit, fit_many, predict
     greedy        k-centre and k-means++, the greedy parts of CoreSet and BADGE      A.1.1
     experts       random, entropy, confidence, mc_dropout, ensemble, coreset, badge  A.1.1, Eqs. 3-4
-    state         what the policy sees                                               Sec. 3.2, Eq. 1
-    policy        the policy network, its loss and fit; load_policy, save_policy     Sec. 3.2, Eq. 2
+    state         what the policy sees: encode                                       Sec. 3.2, Eq. 1
+    policy        the policy network, its loss, fit_policy, load_policy              Sec. 3.2, Eq. 2
     cycle         run_cycle: one active-learning cycle with any strategy             Sec. 3.1
-    rollout       what an episode of policy training leaves behind                   Sec. 3.3
-    dagger        train_policy: Algorithm 1                                          Sec. 3.3
-    metrics       AUBC, paired tests, penalty matrix, ranks                          Sec. 4
-    results       tables and policies as they are published
+    rollout       the record of an episode, and the examples to learn from it        Sec. 3.3
+    dagger        train_policy: Algorithm 1; best_expert: its line 7                 Sec. 3.3
+    metrics       aubc, paired_tests, penalty_matrix, mean_ranks                     Sec. 4
+    results       publish: tables and policies with their provenance
 
 Rooms around it:
 

@@ -1,4 +1,8 @@
-"""Algorithm 1: a policy trained by imitation of the best expert, with DAgger (Sec. 3.3)."""
+"""Algorithm 1: a policy trained by imitation of the best expert, with DAgger (Sec. 3.3).
+
+`train_policy` is the whole of it, `roll_out` an episode (lines 3 to 17), `acquisition` one step of
+it (lines 5 to 14), `best_expert` the ranking (line 7).
+"""
 
 import json
 import time
@@ -204,7 +208,7 @@ class Acquisition:
 
     @property
     def winner(self) -> str:
-        """Name of the best proposer e*."""
+        """Name of the best proposer e* (`best_expert`)."""
         return self.proposers[self.best]
 
     @property
@@ -262,8 +266,8 @@ def acquisition(
     to_train = batches[: len(chosen)] if warm else batches
     jobs = [cycle.job(batch, current if warm else None) for batch in to_train]
     models = fit_distinct(to_train, jobs, processes)
-    correct_E_V = score(cycle, models[: len(chosen)], processes)
-    best = int(rollouts.winners(correct_E_V.float().mean(1)[None], cycle.rng("winner"))[0])
+    correct_E_V = validate(cycle, models[: len(chosen)], processes)
+    best = best_expert(correct_E_V.float().mean(1), cycle.rng("winner"))
     taken = -1 if actor else best
     return Acquisition(
         model=current,
@@ -279,6 +283,12 @@ def acquisition(
     )
 
 
+def best_expert(score_E: Tensor, rng: np.random.Generator) -> int:
+    """Position of the highest score, the best expert e*; ties are broken at random (line 7)."""
+    noise_E = torch.from_numpy(rng.random(len(score_E)))
+    return int(((score_E == score_E.max()) * (1 + noise_E)).argmax())
+
+
 def fit_distinct(
     batches: Sequence[np.ndarray], jobs: Sequence[TrainJob], processes: int = 1
 ) -> list[Classifier]:
@@ -288,7 +298,7 @@ def fit_distinct(
     return [models[batch.tobytes()] for batch in batches]
 
 
-def score(cycle: Cycle, models: Sequence[Classifier], threads: int = 1) -> Tensor:
+def validate(cycle: Cycle, models: Sequence[Classifier], threads: int = 1) -> Tensor:
     """Which samples of D_val each temporary classifier gets right (Alg. 1, line 7)."""
     # Equal batches share their classifier, which is asked once.
     inputs = cycle.data.train_inputs[cycle.validation]

@@ -100,7 +100,10 @@ def confidence(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def variation_ratio(votes_M_N: Tensor) -> np.ndarray:
-    """1 - m/M for the m of M votes that agree with the mode, N values (Eqs. 3 and 4)."""
+    """1 - m/M for the m of M votes that agree with the mode, N values.
+
+    Eq. 3 where the votes are dropout passes, Eq. 4 where they are an ensemble's members.
+    """
     counts_N_C = torch.nn.functional.one_hot(votes_M_N).sum(0)
     return 1.0 - counts_N_C.amax(1).numpy() / len(votes_M_N)
 
@@ -118,7 +121,7 @@ def dropouts(model: nn.Module) -> list[nn.Dropout]:
 
 
 def mc_dropout(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
-    """Largest variation ratio of 20 passes with dropout (Gal et al. 2017; A.1.1, 2).
+    """Largest variation ratio of 20 passes with dropout (Gal et al. 2017; A.1.1, 2; Eq. 3).
 
     Raises:
         InputError: the classifier has no dropout.
@@ -137,9 +140,9 @@ def mc_dropout(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def ensemble(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
-    """Largest variation ratio of 5 classifiers (Beluch et al. 2018; A.1.1, 3).
+    """Largest variation ratio of 5 classifiers (Beluch et al. 2018; A.1.1, 3; Eq. 4).
 
-    The current classifier is the first of them.
+    The current classifier is the first of them; `Cycle.member_jobs` trains the others.
 
     Raises:
         InputError: the query has no further members.
@@ -151,12 +154,12 @@ def ensemble(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def coreset(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
-    """Greedy k-centre from the labelled set, on embeddings (Sener & Savarese 2018; A.1.1, 4)."""
+    """`greedy.k_centre` from the labelled set, on embeddings (Sener & Savarese 2018; A.1.1, 4)."""
     return k_centre(query.embedding_N_D, query.labelled_embedding_L_D, acq, rng)
 
 
 def badge(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
-    """k-means++ seeding on last-layer gradient embeddings (Ash et al. 2020, Alg. 1; A.1.1, 5)."""
+    """`greedy.k_means_pp` on last-layer gradient embeddings (Ash et al. 2020, Alg. 1; A.1.1, 5)."""
     return k_means_pp(residuals(query.probs_N_C), query.embedding_N_D, acq, rng)
 
 

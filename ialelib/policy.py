@@ -1,4 +1,7 @@
-"""The policy network (Sec. 3.2), its loss (Eq. 2) and its fit; saving and loading."""
+"""The policy network (Sec. 3.2); saving and loading.
+
+`loss` is Eq. 2, `fit_policy` the fit, `Policy.choose` the choice of a batch.
+"""
 
 import hashlib
 import json

@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -57,13 +56,6 @@ class Rollout:
 
 
 TENSORS = tuple(field.name for field in fields(Rollout))[:-2]
-
-
-def winners(score_A_E: Tensor, rng: np.random.Generator) -> Tensor:
-    """The best expert of each acquisition, ties broken at random (Alg. 1, line 7)."""
-    noise = torch.from_numpy(rng.random(score_A_E.shape))
-    best_A_E = score_A_E == score_A_E.amax(1, keepdim=True)
-    return (best_A_E * (1 + noise)).argmax(1)
 
 
 def examples(rollouts: Sequence[Rollout], target: Target = "best") -> list[Example]:

@@ -1,4 +1,4 @@
-"""The state that the policy sees, Eq. 1, with every part switchable."""
+"""The state that the policy sees, with every part switchable: `encode` is Eq. 1 (Sec. 3.2)."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -50,7 +50,7 @@ PARTS = {
 
 @dataclass(frozen=True)
 class State:
-    """One moment of a cycle, in the factors that every encoding is made from.
+    """One moment of a cycle, in the factors from which `encode` makes Eq. 1.
 
     N x (D + C) values and a few more, where the full encoding has N x (2D + 3C + C*D).
     `head_weight_C_D` are the weights of the softmax layer, or NaN where they are not known.

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.stats import chisquare
 from toys import TINY, assert_same_episode, policy
 
 from ialelib import dagger
 from ialelib.cycle import Cycle
-from ialelib.dagger import DaggerConfig, roll_out
+from ialelib.dagger import DaggerConfig, best_expert, roll_out
 from ialelib.data import DataSet
 from ialelib.experts import EXPERTS
 from ialelib.models import Classifier
@@ -213,3 +214,22 @@ def test_two_processes_roll_out_the_same_episode(toy: DataSet) -> None:
     short = replace(TINY, ranking="warm", cycle=replace(TINY.cycle, budget=30))
     one, other = (roll_out(toy, short, 1, None, processes) for processes in (1, 2))
     assert_same_episode(one, other)
+
+
+def test_a_single_best_expert_always_wins() -> None:
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        assert best_expert(torch.tensor([0.1, 0.3, 0.2]), rng) == 1
+        assert best_expert(torch.tensor([0.9, 0.8, 0.0]), rng) == 0
+
+
+def test_ties_for_the_best_are_broken_at_random_among_the_best() -> None:
+    rng, score_E = np.random.default_rng(0), torch.tensor([0.5, 0.7, 0.7, 0.1, 0.7])
+    counts = np.bincount([best_expert(score_E, rng) for _ in range(3000)], minlength=5)
+    assert counts[[0, 3]].tolist() == [0, 0]
+    assert chisquare(counts[[1, 2, 4]]).pvalue > 1e-3
+
+
+def test_all_experts_at_zero_may_win() -> None:
+    rng = np.random.default_rng(0)
+    assert {best_expert(torch.zeros(3), rng) for _ in range(200)} == {0, 1, 2}

@@ -1,4 +1,4 @@
-"""Penalty matrix, ranks and critical differences, against values computed by hand and from the papers."""
+"""Penalty matrix, ranks and critical differences, against values by hand and from the papers."""
 
 import numpy as np
 import pandas as pd

@@ -34,6 +34,7 @@ class Values:
 
 CURVES = "sorted(map(int, curves['seed'].unique()))"
 MLP = {"classifier": "mlp", "budget": 60, "acq": 20, "n": 60, "seeds": [0]}
+OWN = {"budget": 40, "acq": 10, "n": 60, "seeds": [0]}
 MORE = {"seeds": [0, 1]}
 NOTEBOOKS = {
     "01_toy_gaussians": Values(
@@ -66,6 +67,60 @@ NOTEBOOKS = {
     "05_transfer_classifiers": Values({**MLP, "strategies": ["random"]}, MORE, CURVES),
     "06_larger_images": Values(MLP, MORE, CURVES),
     "07_class_count": Values({**MLP, "strategies": ["random"]}, MORE, CURVES),
+    "08_ablation_experts": Values(
+        {**MLP, "policies": ["mnist-cnn-short", "mnist-cnn-no_emc"]}, MORE, CURVES
+    ),
+    "09_ablation_sizes": Values(
+        {
+            **MLP,
+            "sizes": [[20, 60], [10, 60]],
+            "baseline_sizes": [[20, 60]],
+            "baseline_seeds": [0],
+        },
+        MORE,
+        CURVES,
+    ),
+    "10_own_pool": Values(OWN | {"steps": [20, 50]}, MORE, CURVES),
+    "11_training_cost": Values(
+        {
+            **MLP,
+            "multiples": [0.25, 1],
+            "warm_steps": [10],
+            "ranking_seeds": [0],
+            "quality_seeds": [0],
+            "validation": 100,
+        },
+        {"quality_seeds": [0, 1]},
+        CURVES,
+        "table['agree'].between(0, 1).all()",
+    ),
+    "12_statistics": Values(
+        {},
+        {"reference": "entropy"},
+        "compared[compared['p'].isna()]['strategy'].unique().item()",
+        "(matrix.drop('mean').to_numpy().diagonal() == 0).all()",
+    ),
+    "13_exploration": Values({**MLP, "datasets": ["mnist-10k"]}, MORE, CURVES),
+    "14_run_time": Values(
+        {
+            "classifier": "mlp",
+            "strategies": ["policy", "random", "ensemble"],
+            "experts": ["entropy", "coreset"],
+        },
+        MORE,
+        CURVES,
+        "(lambda c: c['ALIL'] > 10 and c['ALIL'] > 3 * c['IALE'])("
+        "methods.set_index('method')['classifiers'])",
+    ),
+    "15_alil": Values(
+        {"classifier": "mlp", "validation": 100, "seeds": [0]},
+        MORE,
+        CURVES,
+        "history.filter(like='candidate').sum(axis=1).sub(1).abs().max() < 1e-6",
+    ),
+    "16_embedding_widths": Values(OWN | {"widths": [64, 128]}, MORE, CURVES),
+    "17_labelling": Values({"n": 60}, {"dataset": "mnist-10k"}, "pool.name"),
+    "18_extend": Values(OWN | {"experts": ["entropy"], "validation": 100}, MORE, CURVES),
 }
 STEMS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 

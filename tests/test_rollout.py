@@ -1,4 +1,4 @@
-"""What an episode leaves behind: the policy's targets, the winners, the file."""
+"""The record of an episode: the policy's targets, the file."""
 
 import re
 from dataclasses import fields, replace
@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy.stats import chisquare
 from torch import Tensor
 
-from ialelib.rollout import TENSORS, Rollout, examples, load_rollout, save_rollout, winners
+from ialelib.rollout import TENSORS, Rollout, examples, load_rollout, save_rollout
 from ialelib.state import State
 from ialelib.utils.errors import InputError
 
@@ -92,24 +91,6 @@ def test_examples_hold_the_states_in_order(name: str) -> None:
     states = [example.state for example in examples([CLEAR, other])]
     found, expected = [getattr(state, name) for state in states], getattr(CLEAR, tensor)
     assert torch.equal(torch.stack(found), torch.cat([expected, expected + 1]))
-
-
-def test_a_single_best_expert_always_wins() -> None:
-    score_A_E = torch.tensor([[0.1, 0.3, 0.2], [0.9, 0.8, 0.0]])
-    for seed in range(50):
-        assert winners(score_A_E, np.random.default_rng(seed)).tolist() == [1, 0]
-
-
-def test_ties_for_the_best_are_broken_at_random_among_the_best() -> None:
-    score_A_E = torch.tensor([0.5, 0.7, 0.7, 0.1, 0.7]).expand(3000, 5)
-    counts = torch.bincount(winners(score_A_E, np.random.default_rng(0)), minlength=5)
-    assert counts[[0, 3]].tolist() == [0, 0]
-    assert chisquare(counts[[1, 2, 4]].numpy()).pvalue > 1e-3
-
-
-def test_all_experts_at_zero_may_win() -> None:
-    found = winners(torch.zeros(200, 3), np.random.default_rng(0))
-    assert set(found.tolist()) == {0, 1, 2}
 
 
 def test_scores_are_the_accuracy_on_the_validation_set() -> None:

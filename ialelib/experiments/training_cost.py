@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ialelib.cycle import Cycle, CycleConfig
-from ialelib.dagger import fit_distinct, score
+from ialelib.dagger import fit_distinct, validate
 from ialelib.data import DataSet, balanced
 from ialelib.experts import PAPER_EXPERTS
 from ialelib.metrics import mean_interval
@@ -166,7 +166,7 @@ def _ranked(
         {"labels": cycle.labels, "method": method, "expert": e, "batch": i, "score": accuracy}
         for method, models in trained.items()
         for e, i, accuracy in zip(
-            PAPER_EXPERTS, same, score(cycle, models).double().mean(1).tolist(), strict=True
+            PAPER_EXPERTS, same, validate(cycle, models).double().mean(1).tolist(), strict=True
         )
     ]
     return pd.DataFrame(rows), trained[FRESH[0]]

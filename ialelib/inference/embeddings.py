@@ -156,7 +156,9 @@ def _last(calls: Sequence[Call], logits_N_C: Tensor) -> Call:
             f"give the original); or {NAME_IT}"
         )
     if logits_N_C.min() >= 0 and (logits_N_C.sum(1) - 1).abs().max() < 0.01:
-        raise InputError("the classifier gives probabilities; it must give logits, before the softmax")
+        raise InputError(
+            "the classifier gives probabilities; it must give logits, before the softmax"
+        )
     raise InputError(f"the classifier's logits are not the output of an nn.Linear layer; {NAME_IT}")
 
 

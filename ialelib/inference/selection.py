@@ -60,7 +60,8 @@ def next_batch(
             Default: as they are. uint8 images need it, but for this library's own classifiers.
         seed: of the random candidates, and of the order of equal scores.
         batch_size: images that the classifier sees at a time.
-        rule: how another embedding width than the policy's is fitted to it (`widths.RULES`).
+        rule: how another embedding width is adapted to the policy's: "pool", "signs" or "pad"
+            (`inference.adapt.RULES`).
 
     Raises:
         InputError: input that is wrong or does not fit together, where possible before the
