@@ -57,7 +57,10 @@ class Params(BaseModel):
         Raises:
             InputError: a variable that is no parameter, or a missing, wrong or unfit value.
         """
-        cells = [cell for cell in namespace.get("In", ()) if cell.startswith(HEADING)]
+        run = namespace.get("In", ())
+        cells = [cell for cell in run if cell.startswith(HEADING)]
+        if run and not any(run):  # nbval runs cells without keeping them
+            return cls.checked({k: namespace[k] for k in cls.model_fields if k in namespace})
         if not cells:
             raise InputError(
                 f"no cell that starts with {HEADING!r} has been run; run the notebook's first, "

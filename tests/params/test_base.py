@@ -103,6 +103,14 @@ def test_of_without_a_cell_of_parameters_says_what_to_run() -> None:
         ToyGaussians.of({"overlap": 0.2})
 
 
+def test_of_takes_the_fields_where_cells_are_run_without_being_kept() -> None:
+    kernel = run(cell(TOY)) | {"In": [""], "name": "mine"}
+    assert ToyGaussians.of(kernel) == ToyGaussians(**TOY)
+    del kernel["overlap"]
+    with pytest.raises(InputError, match="parameter 'overlap' is missing"):
+        ToyGaussians.of(kernel)
+
+
 def test_of_works_in_ipython_itself() -> None:
     shell = InteractiveShell()
     for source in (cell(TOY), "from ialelib.params.notebooks import ToyGaussians"):
