@@ -9,6 +9,7 @@ import yaml
 from ialelib import metrics
 from ialelib import metrics as ranks
 from ialelib.experiments import batch_sizes, own_pool
+from ialelib.experts import PAPER_EXPERTS
 from ialelib.policy import load_policy
 from ialelib.utils import cache
 
@@ -165,6 +166,24 @@ def test_on_kuzushiji_mnist_the_policy_leads_with_badge_and_alil_loses() -> None
     assert to_policy[["badge", "mc_dropout"]].min() > 0.9
     assert to_policy["entropy"] == pytest.approx(0.016, abs=5e-4)
     assert to_policy["confidence"] == pytest.approx(0.055, abs=5e-4)
+
+
+def test_a_policy_takes_what_its_experts_agree_on() -> None:
+    shares = cache.read_table(FOLDER / "04_overlap_shares.csv")
+    assert set(shares["dataset"]) == {"fmnist"}
+    assert shares["seed"].nunique() == 5
+    means = shares.pivot_table("share", "part", "batch").round()
+    claimed = {"any": 80, "confidence": 50, "mc_dropout": 44, "entropy": 40, "coreset": 15}
+    claimed |= {"uncertainty": 9, "soft-max": 9, "diversity": 7}
+    assert means["policy"][list(claimed)].to_dict() == claimed
+    assert means["random"]["any"] == 29
+    experts = means.loc[list(PAPER_EXPERTS)]
+    assert experts["policy"].idxmin() == "coreset"
+    assert experts["policy"].mean() > 2 * experts["random"].mean()
+    early, late = (shares.query(f"batch == 'policy' and labels {x}") for x in ("< 100", ">= 200"))
+    found = [part.groupby("part")["share"].mean().round() for part in (early, late)]
+    assert [part["any"] for part in found] == [85, 75]
+    assert [part["ensemble"] for part in found] == [33, 35]
 
 
 def test_over_six_sets_of_runs_five_strategies_are_not_told_apart() -> None:
