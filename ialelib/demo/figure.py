@@ -148,13 +148,6 @@ def update(figure: go.Figure | go.FigureWidget, demo: Demo, point: int) -> None:
         figure.update_layout(changing(demo))
 
 
-def ring(figure: go.FigureWidget, demo: Demo, point: int) -> None:
-    """Move the ring to a point, or take it away where there is no such point."""
-    with figure.batch_update():
-        for side in (0, 1):
-            trace(figure, "chosen", side).update(_at(demo, [point]))
-
-
 def trace(figure: go.Figure | go.FigureWidget, name: str, side: int) -> Any:
     """One of the figure's traces by what it shows, e.g. ("newest", 0) for the left panel."""
     (found,) = figure.select_traces({"meta": _meta(name, side)})
