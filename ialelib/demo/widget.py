@@ -226,4 +226,4 @@ def _control(
     return control
 
 
-toy_demo = ToyDemo
+toy_demo = ToyDemo  # as notebooks call it
