@@ -11,7 +11,7 @@ from ialelib.cycle import CycleConfig
 from ialelib.dagger import DaggerConfig
 from ialelib.experiments import alil
 from ialelib.experiments.batch_sizes import Size
-from ialelib.models import Architecture, build
+from ialelib.models import build
 from ialelib.params.base import Params
 from ialelib.params.types import (
     NOTHING,
@@ -147,8 +147,7 @@ class Training(Strategies, Imitation):
         if self.save_policy is None:
             return {}
         config, images = self.dagger_config(), data.load_data(self.dataset)
-        architecture = Architecture(config.cycle.classifier, images.classes, images.shape)
-        width = build(architecture, seed=0).head.in_features
+        width = build(config.cycle.architecture(images), seed=0).head.in_features
         return {self.save_policy: fresh_policy(images.classes, width, config.parts)}
 
 
@@ -481,8 +480,7 @@ class Labelling(Acquisitions, notebook="17_labelling", tables=()):
 
     @override
     def check(self, made: Made = NOTHING) -> None:
-        budget = self.initial + self.acq
-        config = CycleConfig(initial=self.initial, budget=budget, acq=self.acq, n=self.n)
+        config = CycleConfig(budget=self.initial + self.acq, **self.named(CycleConfig))
         config.check(data.load_data(self.dataset))
 
 
