@@ -130,13 +130,10 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
         self.reset.on_click(lambda button: self._try(self._restart))
         self.play.observe(self._play, "value")
         self.point.observe(lambda change: self._try(self._check_start), "value")
-        self.add.on_click(lambda button: self._add())
+        self.add.on_click(lambda button: self._try(self._label, self.point.value, self.side.value))
         for side in range(len(SIDES)):
             for name in figure.CLICKABLE:
                 figure.trace(self.figure, name, side).on_click(self._clicked(side))
-
-    def _add(self) -> bool:
-        return self._try(self.demo.label, self.point.value, self.side.value)
 
     def _try(self, action: Callable[..., None], *arguments: Any) -> bool:
         """Do it; what cannot be done is said in the message line, and leaves all as it was."""
@@ -160,6 +157,9 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
         self._check_start()
         self.demo.step(self.acq.value, self.n.value)
 
+    def _label(self, point: int, side: int) -> None:
+        self.demo.label(point, side)
+
     def _seed(self) -> int:
         text = self.seed.value.strip()
         if not text.isdecimal() or len(text) > SEED_DIGITS:
@@ -170,9 +170,9 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
         def label(trace: Any, points: Any, state: Any) -> None:
             # By coordinates: a page that is a step behind has other points in the same positions.
             if points.xs:
-                self.side.value = side
-                self.point.value = self.demo.nearest(points.xs[0], points.ys[0])
-                self._add()
+                point = self.demo.nearest(points.xs[0], points.ys[0])
+                self.side.value, self.point.value = side, point
+                self._try(self._label, point, side)
 
         return label
 
