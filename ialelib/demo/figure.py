@@ -28,17 +28,15 @@ def layout() -> dict[str, Any]:
     x, y = ([float(grid[0]), float(grid[-1])] for grid in (EDGES_X, GRID_Y))
     for side, column in enumerate(COLUMNS):
         left = side == 0
+        across = _axis("feature 1", column, x, f"y{1 + side}", dtick=2)
+        up = _axis("feature 2" * left, ROWS["plane"], y, f"x{1 + side}", dtick=2)
         above = _axis("labels, %" * left, ROWS["above"], [0, 42], f"x{3 + side}")
         axes |= {
-            f"xaxis{1 + side}": _axis("feature 1", column, x, f"y{1 + side}", dtick=2),
-            f"yaxis{1 + side}": _axis(
-                "feature 2" * left, ROWS["plane"], y, f"x{1 + side}", dtick=2
-            ),
+            f"xaxis{1 + side}": across,
+            f"yaxis{1 + side}": up | {"showticklabels": left},
             f"xaxis{3 + side}": _axis("", column, x, f"y{3 + side}", showticklabels=False),
-            f"yaxis{3 + side}": above | {"tickvals": [*range(0, 101, 20)]},
+            f"yaxis{3 + side}": above | {"tickvals": [*range(0, 101, 20)], "showticklabels": left},
         }
-        for number in (1, 3):
-            axes[f"yaxis{number + side}"]["showticklabels"] = left
     share = "share of the policy's newest batch, %"
     quarters = [0, 25, 50, 75, 100]
     axes |= {
@@ -129,9 +127,7 @@ class _Figure(go.FigureWidget):  # type: ignore[misc]
 
 def build(demo: Demo) -> go.FigureWidget:
     """The whole figure of a demo; `update` shows another state of it, or another demo, in it."""
-    panels = [trace for side in (0, 1) for trace in (*_plane(side), *_above(side))]
-    below = [trace(side) for trace in (_line, _bars) for side in (0, 1)]
-    plain = go.Figure([*panels, *below, *_keys()], layout())
+    plain = go.Figure([*_plane(0), *_charts(0), *_plane(1), *_charts(1), *_keys()], layout())
     update(plain, demo, point=0)
     figure = _Figure(plain)
     figure._config = {"displayModeBar": False, "responsive": True, "doubleClick": False}
@@ -146,13 +142,6 @@ def update(figure: go.Figure | go.FigureWidget, demo: Demo, point: int) -> None:
             for name, values in _values(demo, panel, point).items():
                 traces[_meta(name, side)].update(values)
         figure.update_layout(changing(demo))
-
-
-def ring(figure: go.FigureWidget, demo: Demo, point: int) -> None:
-    """Move the ring to a point, or take it away where there is no such point."""
-    with figure.batch_update():
-        for side in (0, 1):
-            trace(figure, "chosen", side).update(_at(demo, [point]))
 
 
 def trace(figure: go.Figure | go.FigureWidget, name: str, side: int) -> Any:
@@ -218,9 +207,9 @@ def _marker(c: int) -> dict[str, Any]:
     return {"symbol": SYMBOLS[c], "size": 9, "color": CLASS_COLOURS[c], "line": outline}
 
 
-def _above(side: int) -> list[Any]:
-    """The histograms above a panel."""
-    return [
+def _charts(side: int) -> list[Any]:
+    """The histograms above a panel; its accuracy and its experts' shares below."""
+    histograms = [
         _trace(
             go.Bar,
             f"histogram {c}",
@@ -232,35 +221,24 @@ def _above(side: int) -> list[Any]:
         )
         for c in (0, 1)
     ]
-
-
-def _line(side: int) -> Any:
-    """Accuracy over labels."""
-    return _trace(
-        go.Scatter,
-        "accuracy",
-        side,
-        5,
-        mode="lines+markers",
-        line={"dash": ("solid", "dash")[side]},
-        marker={"size": 7, "symbol": ("circle", "diamond")[side]},
-        hovertemplate="%{x} labels: %{y:.1f} %<extra></extra>",
-    )
-
-
-def _bars(side: int) -> Any:
-    """The experts' shares in the policy's batch."""
-    return _trace(
-        go.Bar,
-        "shares",
-        side,
-        6,
-        orientation="h",
-        base=0,
-        y=[NAMES.get(name, "any of them") for name in BARS],
-        marker={"color": [COLOURS.get(name, MIDDLE) for name in BARS]},
-        hovertemplate="%{y}: %{x:.0f} % of the batch<extra></extra>",
-    )
+    accuracy = {
+        "mode": "lines+markers",
+        "line": {"dash": ("solid", "dash")[side]},
+        "marker": {"size": 7, "symbol": ("circle", "diamond")[side]},
+        "hovertemplate": "%{x} labels: %{y:.1f} %<extra></extra>",
+    }
+    shares = {
+        "orientation": "h",
+        "base": 0,
+        "y": [NAMES.get(name, "any of them") for name in BARS],
+        "marker": {"color": [COLOURS.get(name, MIDDLE) for name in BARS]},
+        "hovertemplate": "%{y}: %{x:.0f} % of the batch<extra></extra>",
+    }
+    return [
+        *histograms,
+        _trace(go.Scatter, "accuracy", side, 5, **accuracy),
+        _trace(go.Bar, "shares", side, 6, **shares),
+    ]
 
 
 def _keys() -> list[Any]:

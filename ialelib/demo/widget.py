@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,6 @@ from ialelib.utils.errors import InputError, unknown
 HERE = Path(__file__).parent
 SEED_DIGITS = 18
 PAUSE = 0.4  # seconds between two steps while it plays
-WIDE = {"description_width": "initial"}
-FITTING = {"width": "max-content"}
 
 
 class Line(anywidget.AnyWidget):
@@ -46,17 +45,7 @@ class Fit(anywidget.AnyWidget):
     label = traitlets.Unicode().tag(sync=True)
 
 
-def toy_demo(
-    left: str = "random",
-    right: str = "policy",
-    overlap: float = 0.2,
-    acq: int = 10,
-    n: int = 100,
-    seed: int = 0,
-    samples: int = 300,
-    initial: int = 20,
-    policy_name: str = "toy",
-) -> ipywidgets.Box:
+class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
     """Two strategies side by side on two Gaussians, with all controls; see `demo.Demo`.
 
     `policy_name` is of a shipped policy or a file; it stays the same for every overlap.
@@ -64,31 +53,25 @@ def toy_demo(
     Raises:
         InputError: arguments that cannot be shown. What readers enter later only gives a message.
     """
-    for name in (left, right):
-        if name not in STRATEGIES:
-            raise unknown("strategy", name, STRATEGIES)
-    scorer = policy.load_policy(policy_name)
-
-    def start(strategies: list[str], overlap: float, seed: int) -> Demo:
-        return Demo(strategies, scorer, overlap, seed, samples, initial)
-
-    return ToyDemo(start, left, right, overlap, acq, n, seed)
-
-
-class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
-    """Controls, messages and the figure of one demo; `start` makes a new one."""
 
     def __init__(
         self,
-        start: Callable[[list[str], float, int], Demo],
-        left: str,
-        right: str,
-        overlap: float,
-        acq: int,
-        n: int,
-        seed: int,
+        left: str = "random",
+        right: str = "policy",
+        overlap: float = 0.2,
+        acq: int = 10,
+        n: int = 100,
+        seed: int = 0,
+        samples: int = 300,
+        initial: int = 20,
+        policy_name: str = "toy",
     ) -> None:
-        self._start, self.demo = start, start([left, right], overlap, seed)
+        for name in (left, right):
+            if name not in STRATEGIES:
+                raise unknown("strategy", name, STRATEGIES)
+        scorer = policy.load_policy(policy_name)
+        self._start = partial(Demo, policy=scorer, samples=samples, initial=initial)
+        self.demo = self._start([left, right], overlap=overlap, seed=seed)
         self._playing: asyncio.Task[None] | None = None
         # JupyterLab has what readers press handled in another thread than what plays.
         self._lock = threading.RLock()
@@ -108,35 +91,37 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
             ]
         )
         self.add_class("ialelib-demo")
-        self._tell()
+        self._show()
 
     def _make_controls(
         self, left: str, right: str, overlap: float, acq: int, n: int, seed: int
     ) -> None:
         names = [(NAMES[name], name) for name in STRATEGIES]
-        self.left = _choice("Left strategy", names, left)
-        self.right = _choice("Right strategy", names, right)
-        span = {"min": 0, "max": 1, "step": 0.05, "continuous_update": False}
+        self.left = _control(ipywidgets.Dropdown, "Left strategy", options=names, value=left)
+        self.right = _control(ipywidgets.Dropdown, "Right strategy", options=names, value=right)
         about = "Overlap of the two Gaussians"
-        self.overlap = _field(ipywidgets.FloatSlider, "Overlap", about, overlap, 270, **span)
-        about = "Of points, initial labels, weights and sub-pools; press Enter"
-        late = {"continuous_update": False}
-        self.seed = _field(ipywidgets.Text, "Seed", about, str(seed), 120, **late)
-        about = "Labels that each side adds in a step"
-        self.acq = _field(ipywidgets.IntText, "Acquisition size", about, acq, 170)
-        about = "Random points that each batch is chosen from"
-        self.n = _field(ipywidgets.IntText, "Sub-pool n", about, n, 170)
-        self.step = _button("Step", "Both sides choose and label one batch")
-        self.play = ipywidgets.ToggleButton(
-            description="Play",
-            tooltip="One step after the other, until pressed again",
-            layout={"width": "90px"},
+        span = {"min": 0, "max": 1, "step": 0.05, "continuous_update": False}
+        self.overlap = _control(
+            ipywidgets.FloatSlider, "Overlap", about, "270px", value=overlap, **span
         )
-        self.reset = _button("Reset", "Back to the initial labels")
-        self.side = _choice("Panel", [(side, i) for i, side in enumerate(SIDES)], 0)
+        about = "Of points, initial labels, weights and sub-pools; press Enter"
+        late = {"value": str(seed), "continuous_update": False}
+        self.seed = _control(ipywidgets.Text, "Seed", about, "120px", **late)
+        about = "Labels that each side adds in a step"
+        self.acq = _control(ipywidgets.IntText, "Acquisition size", about, "170px", value=acq)
+        about = "Random points that each batch is chosen from"
+        self.n = _control(ipywidgets.IntText, "Sub-pool n", about, "170px", value=n)
+        about = "Both sides choose and label one batch"
+        self.step = _control(ipywidgets.Button, "Step", about)
+        about = "One step after the other, until pressed again"
+        self.play = _control(ipywidgets.ToggleButton, "Play", about, "90px")
+        self.reset = _control(ipywidgets.Button, "Reset", "Back to the initial labels")
+        sides = [(side, i) for i, side in enumerate(SIDES)]
+        self.side = _control(ipywidgets.Dropdown, "Panel", options=sides)
         about = "Index of a point; it is ringed in both panels"
-        self.point = _field(ipywidgets.IntText, "Point", about, 0, 120)
-        self.add = _button("Label this point", "Label the ringed point in that panel")
+        self.point = _control(ipywidgets.IntText, "Point", about, "120px", value=0)
+        about = "Label the ringed point in that panel"
+        self.add = _control(ipywidgets.Button, "Label this point", about)
 
     def _connect(self) -> None:
         for control in (self.left, self.right, self.overlap, self.seed):
@@ -144,7 +129,7 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
         self.step.on_click(lambda button: self._try(self._step))
         self.reset.on_click(lambda button: self._try(self._restart))
         self.play.observe(self._play, "value")
-        self.point.observe(lambda change: self._try(self._ring), "value")
+        self.point.observe(lambda change: self._try(self._check_start), "value")
         self.add.on_click(lambda button: self._try(self._label, self.point.value, self.side.value))
         for side in range(len(SIDES)):
             for name in figure.CLICKABLE:
@@ -155,6 +140,7 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
         with self._lock:
             failed = _failure(action, *arguments)
             self.message.value = failed or _failure(self._check_start)
+            self._show()
             return not failed
 
     def _check_start(self) -> None:
@@ -165,21 +151,14 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
     def _restart(self) -> None:
         self.play.value = False
         names = [self.left.value, self.right.value]
-        self.demo = self._start(names, self.overlap.value, self._seed())
-        self._show()
+        self.demo = self._start(names, overlap=self.overlap.value, seed=self._seed())
 
     def _step(self) -> None:
         self._check_start()
         self.demo.step(self.acq.value, self.n.value)
-        self._show()
 
     def _label(self, point: int, side: int) -> None:
         self.demo.label(point, side)
-        self._show()
-
-    def _ring(self) -> None:
-        figure.ring(self.figure, self.demo, self.point.value)
-        self._tell()
 
     def _seed(self) -> int:
         text = self.seed.value.strip()
@@ -216,9 +195,6 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
 
     def _show(self) -> None:
         figure.update(self.figure, self.demo, self.point.value)
-        self._tell()
-
-    def _tell(self) -> None:
         self.status.value = self.fit.label = self.demo.describe()
         self.where.value = self.demo.where(self.point.value)
 
@@ -236,17 +212,18 @@ def _row(*parts: Any) -> ipywidgets.HBox:
     return ipywidgets.HBox(parts, layout={"flex_flow": "row wrap", "align_items": "center"})
 
 
-def _field(
-    kind: Any, description: str, tooltip: str, value: Any, width: int, **options: Any
+def _control(
+    kind: Any, description: str, tooltip: str = "", width: str = "max-content", **options: Any
 ) -> Any:
-    words = {"description": description, "tooltip": tooltip, "style": WIDE}
-    return kind(value=value, layout={"width": f"{width}px"}, **words, **options)
+    control = kind(
+        description=description,
+        tooltip=tooltip or description,
+        layout={"width": width},
+        **options,
+    )
+    if hasattr(control.style, "description_width"):
+        control.style.description_width = "initial"
+    return control
 
 
-def _choice(description: str, options: list[Any], value: Any) -> ipywidgets.Dropdown:
-    words = {"description": description, "tooltip": description, "style": WIDE}
-    return ipywidgets.Dropdown(options=options, value=value, layout=FITTING, **words)
-
-
-def _button(description: str, tooltip: str) -> ipywidgets.Button:
-    return ipywidgets.Button(description=description, tooltip=tooltip, layout=FITTING)
+toy_demo = ToyDemo  # as notebooks call it

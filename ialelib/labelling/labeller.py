@@ -69,7 +69,7 @@ class Labeller:
         self._images_N, self.store = images_N, store
         self._choose, self._score, self._batch = choose, score, batch
         self.failure: Exception | None = None
-        self._busy, self._messages = "", list[tuple[float, str]]()
+        self._busy, self._messages = "", dict[str, float]()
         self._done: dict[str, int] = {}
         self._early: dict[tuple[str, int], dict[str, Any]] = {}
         self._lock = Lock()
@@ -105,7 +105,7 @@ class Labeller:
     def _take(self, content: dict[str, Any]) -> None:
         # A message stays for a while though the reader types on.
         stale = inf if content.get("kind") == "next" else monotonic() - MESSAGE_SECONDS
-        self._messages = [said for said in self._messages if said[0] > stale]
+        self._messages = {text: at for text, at in self._messages.items() if at > stale}
         try:
             self._guarded(self._obey, content)
         finally:
@@ -113,11 +113,25 @@ class Labeller:
             self._done = {**self._done, content["view"]: content["step"]}
             self._show()
 
-    def _guarded(self, act: Callable[..., None], *arguments: Any) -> None:
+    def _guarded(self, act: Callable[..., Any], *arguments: Any, user: str = "") -> Any:
+        """What a function returns, or None where it fails, and the widget says why.
+
+        `user` names one of the user's own: whatever that raises is shown in the widget.
+        """
+        if user:
+            self._busy = BUSY[user]
+            self._show()
         try:
-            act(*arguments)
-        except InputError as error:
-            self._fail(str(error), error)
+            return act(*arguments)
+        except Exception as error:
+            ours = isinstance(error, InputError)
+            if not ours and not user:
+                raise
+            self._say(
+                str(error) if ours else f"{user}() failed with {type(error).__name__}: {error}"
+            )
+            self.failure = error
+        return None
 
     def _obey(self, content: dict[str, Any]) -> None:
         match content:
@@ -138,7 +152,7 @@ class Labeller:
         if 0 < len(rest) < self._batch:
             self._say(f"Only {len(rest)} images are left; they are the whole batch.")
         if len(rest) > self._batch:
-            rest = self._ask("choose", lambda: self._chosen(labelled, labels))
+            rest = self._guarded(self._chosen, labelled, labels, user="choose")
         if rest is not None and len(rest):
             self.store.propose(rest)
 
@@ -157,36 +171,17 @@ class Labeller:
         measured = (self.store.scores["batch"] == self.store.number).any()
         if score is None or measured or not len(labels):
             return
-        accuracy = self._ask("score", lambda: float(score(labelled, labels)))
+        accuracy = self._guarded(lambda: float(score(labelled, labels)), user="score")
         if accuracy is not None:
             self._guarded(self.store.score, len(labels), accuracy)
 
-    def _ask(self, name: str, function: Callable[[], Any]) -> Any:
-        """What the user's function returns, or None if it fails."""
-        self._busy = BUSY[name]
-        self._show()
-        try:
-            return function()
-        except InputError as error:
-            self._fail(str(error), error)
-        # The function is the user's own: whatever it raises is shown in the widget.
-        except Exception as error:
-            self._fail(f"{name}() failed with {type(error).__name__}: {error}", error)
-        return None
-
-    def _fail(self, message: str, error: Exception) -> None:
-        self._say(message)
-        self.failure = error
-
     def _say(self, message: str) -> None:
-        if message not in [said for _, said in self._messages]:
-            self._messages.append((monotonic(), message))
+        self._messages.setdefault(message, monotonic())
 
     def _show(self) -> None:
         with self.widget.hold_sync():  # the page must never see half of a change
             self._guarded(self._show_kept)
-            messages = [message for _, message in self._messages]
-            said = {"busy": self._busy, "messages": messages, "done": self._done}
+            said = {"busy": self._busy, "messages": [*self._messages], "done": self._done}
             self.widget.state = {**self.widget.state, **said}
 
     def _show_kept(self) -> None:

@@ -5,6 +5,7 @@ import io
 import string
 from collections.abc import Sequence
 from html import escape
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +71,8 @@ def _round_steps(last: int) -> range:
     >>> list(_round_steps(30)), list(_round_steps(10))
     ([0, 10, 20, 30], [0, 2, 4, 6, 8, 10])
     """
-    power = 1
-    while True:
-        for step in (power, 2 * power, 5 * power):
-            if last // step <= 5:
-                return range(0, last + 1, step)
-        power *= 10
+    steps = (factor * 10**power for power in count() for factor in (1, 2, 5))
+    return range(0, last + 1, next(step for step in steps if last // step <= 5))
 
 
 KEYS = "1234567890" + string.ascii_lowercase

@@ -2,8 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import fields
 from itertools import chain
 from pathlib import Path
 from symtable import symtable
@@ -34,10 +33,8 @@ class Params(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     notebook: ClassVar[str]
-    tables: ClassVar[tuple[str, ...]] = ()
-    """Every table that the notebook publishes: "curves" is FIGURES/NOTEBOOK_curves.csv."""
-    pictures: ClassVar[tuple[str, ...]] = ()
-    """Every figure that it saves, as SVG and as PNG."""
+    tables: ClassVar[tuple[str, ...]]
+    pictures: ClassVar[tuple[str, ...]]
 
     runs: str | None
     """Folder of resumable runs, relative to the project; none means a new temporary one.
@@ -46,6 +43,19 @@ class Params(BaseModel):
     """
     figures: str
     """Folder for figures and their tables, relative to the project."""
+
+    def __init_subclass__(
+        cls,
+        notebook: str | None = None,
+        tables: tuple[str, ...] = ("curves",),
+        pictures: tuple[str, ...] = (),
+    ) -> None:
+        """Declare a class of a notebook, and every table and figure that the notebook leaves.
+
+        The table "curves" is FIGURES/NOTEBOOK_curves.csv; figures are saved as SVG and as PNG.
+        """
+        if notebook:
+            cls.notebook, cls.tables, cls.pictures = notebook, tables, pictures
 
     @classmethod
     def of(cls, namespace: dict[str, Any]) -> Self:
@@ -91,6 +101,10 @@ class Params(BaseModel):
         """The policies that it makes, before they are trained: whether they fit can be checked."""
         return {}
 
+    def named(self, kind: type[Any]) -> dict[str, Any]:
+        """The parameters that have the names of a dataclass's fields."""
+        return self.model_dump(include={field.name for field in fields(kind)})
+
     def makes(self) -> set[str]:
         """What a run gives to others of its batch: names of policies, paths of tables."""
         tables = {f"{self.figures}/{self.notebook}_{name}.csv" for name in self.tables}
@@ -134,15 +148,6 @@ class Params(BaseModel):
 
 def _has(annotation: object, kind: object) -> bool:
     return annotation == kind or any(_has(part, kind) for part in get_args(annotation))
-
-
-@contextmanager
-def about(name: str) -> Iterator[None]:
-    """Name the parameter in any InputError of the block."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"parameter {name!r}: {error}") from None
 
 
 def _sentence(error: Any) -> str:

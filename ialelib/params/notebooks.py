@@ -1,6 +1,6 @@
 """Parameters of every notebook: one class each."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -11,8 +11,8 @@ from ialelib.cycle import CycleConfig
 from ialelib.dagger import DaggerConfig
 from ialelib.experiments import alil
 from ialelib.experiments.batch_sizes import Size
-from ialelib.models import Architecture, build
-from ialelib.params.base import Params, about
+from ialelib.models import build
+from ialelib.params.base import Params
 from ialelib.params.types import (
     NOTHING,
     BaselineName,
@@ -58,15 +58,11 @@ class Cycles(Acquisitions):
 
     def cycle_config(self) -> CycleConfig:
         """The cycle that every strategy runs."""
-        return CycleConfig(**self.model_dump(include={each.name for each in fields(CycleConfig)}))
+        return CycleConfig(**self.named(CycleConfig))
 
 
-class ToyGaussians(Acquisitions):
+class ToyGaussians(Acquisitions, notebook="01_toy_gaussians", pictures=("data", "strategies")):
     """Parameters of 01_toy_gaussians."""
-
-    notebook = "01_toy_gaussians"
-    tables = ("curves",)
-    pictures = ("data", "strategies")
 
     overlap: float
     samples: int
@@ -116,41 +112,52 @@ class Strategies(Paired):
             raise InputError(f"parameter 'budget': more than the {self.initial} initial labels")
 
 
-class Training(Strategies):
-    """What notebooks share that train a policy."""
+class Imitation(Cycles):
+    """What notebooks share that run Algorithm 1."""
 
     dataset: DataSetName
     episodes: int
     validation: int
+
+    def dagger_config(self) -> DaggerConfig:
+        """Algorithm 1's parameters."""
+        values = self.named(DaggerConfig)
+        values["experts"] = tuple(values["experts"])
+        return DaggerConfig(self.cycle_config(), **values)
+
+    @override
+    def check(self, made: Made = NOTHING) -> None:
+        self.dagger_config().check(data.load_data(self.dataset))
+
+
+class Training(Strategies, Imitation):
+    """What notebooks share that train a policy."""
+
     ranking: Literal["scratch", "warm"]
     seed: int
     save_policy: NewPolicyName | None
 
-    def dagger_config(self) -> DaggerConfig:
-        """Algorithm 1's parameters."""
-        raise NotImplementedError
-
     @override
     def check(self, made: Made = NOTHING) -> None:
         self.comparable()
-        self.dagger_config().check(data.load_data(self.dataset))
+        super().check(made)
 
     @override
     def untrained(self) -> dict[str, Policy]:
         if self.save_policy is None:
             return {}
         config, images = self.dagger_config(), data.load_data(self.dataset)
-        architecture = Architecture(config.cycle.classifier, images.classes, images.shape)
-        width = build(architecture, seed=0).head.in_features
+        width = build(config.cycle.architecture(images), seed=0).head.in_features
         return {self.save_policy: fresh_policy(images.classes, width, config.parts)}
 
 
-class PolicyTraining(Training):
+class PolicyTraining(
+    Training,
+    notebook="02_policy_training",
+    tables=("history", "curves"),
+    pictures=("history", "curves"),
+):
     """Parameters of 02_policy_training."""
-
-    notebook = "02_policy_training"
-    tables = ("history", "curves")
-    pictures = ("history", "curves")
 
     experts: Several[ExpertName]
     p: float | Literal["decay"]
@@ -160,26 +167,11 @@ class PolicyTraining(Training):
 
     @override
     def dagger_config(self) -> DaggerConfig:
-        return DaggerConfig(
-            self.cycle_config(),
-            tuple(self.experts),
-            self.episodes,
-            self.p,
-            self.validation,
-            self.target,
-            self.ranking,
-            self.per_round,
-            PARTS[self.parts],
-            seed=self.seed,
-        )
+        return replace(super().dagger_config(), parts=PARTS[self.parts])
 
 
-class TransferDatasets(Strategies):
+class TransferDatasets(Strategies, notebook="03_transfer_datasets", pictures=("samples", "curves")):
     """Parameters of 03_transfer_datasets."""
-
-    notebook = "03_transfer_datasets"
-    tables = ("curves",)
-    pictures = ("samples", "curves")
 
     datasets: Several[DataSetName]
     policy: PolicyName
@@ -195,12 +187,8 @@ class TransferDatasets(Strategies):
             can_transfer("alil", [self.alil], self.datasets, single, made)
 
 
-class Overlap(Paired):
+class Overlap(Paired, notebook="04_overlap", tables=("shares",), pictures=("experts", "families")):
     """Parameters of 04_overlap."""
-
-    notebook = "04_overlap"
-    tables = ("shares",)
-    pictures = ("experts", "families")
 
     datasets: Several[DataSetName]
     policy: PolicyName
@@ -223,8 +211,10 @@ def can_transfer(
     for dataset in datasets:
         images = data.load_data(dataset)
         config.check(images)
-        with about(key):
+        try:
             cycle.check(images, config, policies, policies)
+        except InputError as error:
+            raise InputError(f"parameter {key!r}: {error}") from None
 
 
 class Compared(Strategies):
@@ -250,52 +240,40 @@ class Compared(Strategies):
         can_transfer("policies", self.policies, self.datasets, self.cycle_config(), made)
 
 
-class TransferClassifiers(Compared):
+class TransferClassifiers(
+    Compared, notebook="05_transfer_classifiers", pictures=("curves", "gains")
+):
     """Parameters of 05_transfer_classifiers."""
 
-    notebook = "05_transfer_classifiers"
-    tables = ("curves",)
-    pictures = ("curves", "gains")
 
-
-class LargerImages(Compared):
+class LargerImages(Compared, notebook="06_larger_images", pictures=("curves",)):
     """Parameters of 06_larger_images."""
 
-    notebook = "06_larger_images"
-    tables = ("curves",)
-    pictures = ("curves",)
 
-
-class ClassCount(Compared):
+class ClassCount(Compared, notebook="07_class_count", pictures=("curves", "gains")):
     """Parameters of 07_class_count."""
 
-    notebook = "07_class_count"
-    tables = ("curves",)
-    pictures = ("curves", "gains")
 
-
-class ExpertAblation(Compared):
+class ExpertAblation(
+    Compared,
+    notebook="08_ablation_experts",
+    tables=("curves", "aubc"),
+    pictures=("curves", "gains"),
+):
     """Parameters of 08_ablation_experts."""
 
-    notebook = "08_ablation_experts"
-    tables = ("curves", "aubc")
-    pictures = ("curves", "gains")
 
-
-class Exploration(Compared):
+class Exploration(Compared, notebook="13_exploration", pictures=("schedules", "curves", "gains")):
     """Parameters of 13_exploration."""
 
-    notebook = "13_exploration"
-    tables = ("curves",)
-    pictures = ("schedules", "curves", "gains")
 
-
-class Sizes(Strategies):
+class Sizes(
+    Strategies,
+    notebook="09_ablation_sizes",
+    tables=("curves", "aubc"),
+    pictures=("overview",),
+):
     """Parameters of 09_ablation_sizes; `acq` and `n` are those that the policy was trained with."""
-
-    notebook = "09_ablation_sizes"
-    tables = ("curves", "aubc")
-    pictures = ("overview",)
 
     dataset: DataSetName
     policy: PolicyName
@@ -339,12 +317,13 @@ class Sizes(Strategies):
             can_transfer("policy", [self.policy], [self.dataset], config, made)
 
 
-class RunTime(Strategies):
+class RunTime(
+    Strategies,
+    notebook="14_run_time",
+    tables=("curves", "acquisitions", "training"),
+    pictures=("costs",),
+):
     """Parameters of 14_run_time."""
-
-    notebook = "14_run_time"
-    tables = ("curves", "acquisitions", "training")
-    pictures = ("costs",)
 
     dataset: DataSetName
     policy: PolicyName
@@ -357,13 +336,11 @@ class RunTime(Strategies):
 
     def dagger_configs(self) -> dict[str, DaggerConfig]:
         """Algorithm 1 as IALE and as ALIL run it, up to the same number of labels."""
-        shared = replace(self.cycle_config(), budget=self.training_budget)
-        experts, ranking = tuple(self.experts), self.ranking
+        cycles = replace(self.cycle_config(), budget=self.training_budget)
+        shared = self.model_dump(include={"episodes", "validation", "ranking"})
         return {
-            "IALE": DaggerConfig(
-                shared, experts, self.episodes, validation=self.validation, ranking=ranking
-            ),
-            "ALIL": alil.dagger_config(shared, self.episodes, self.validation, ranking=ranking),
+            "IALE": DaggerConfig(cycles, tuple(self.experts), **shared),
+            "ALIL": alil.dagger_config(cycles, **shared),
         }
 
     @override
@@ -377,12 +354,13 @@ class RunTime(Strategies):
             config.check(data.load_data(self.dataset))
 
 
-class TrainingCost(Cycles):
+class TrainingCost(
+    Cycles,
+    notebook="11_training_cost",
+    tables=("accuracies", "rankings", "quality"),
+    pictures=("recipes", "rankings"),
+):
     """Parameters of 11_training_cost."""
-
-    notebook = "11_training_cost"
-    tables = ("accuracies", "rankings", "quality")
-    pictures = ("recipes", "rankings")
 
     datasets: Several[DataSetName]
     classifier: ClassifierName
@@ -418,12 +396,13 @@ class TrainingCost(Cycles):
         self.cycle_config().check(data.load_data(self.ranking_dataset), self.validation)
 
 
-class Statistics(Params):
+class Statistics(
+    Params,
+    notebook="12_statistics",
+    tables=("aubc", "penalties"),
+    pictures=("gains", "penalties", "ranks"),
+):
     """Parameters of 12_statistics."""
-
-    notebook = "12_statistics"
-    tables = ("aubc", "penalties")
-    pictures = ("gains", "penalties", "ranks")
 
     curves: Several[TablePath]
     """Tables of learning curves, relative to the project."""
@@ -436,22 +415,19 @@ class Statistics(Params):
         return [project() / name for name in self.curves]
 
 
-class AlilTraining(Training):
+class AlilTraining(
+    Training, notebook="15_alil", tables=("curves", "history"), pictures=("curves",)
+):
     """Parameters of 15_alil.
 
     `acq` and `n` are those of the strategies that ALIL is compared with; its own are 1 and 10.
     """
 
-    notebook = "15_alil"
-    tables = ("curves", "history")
-    pictures = ("curves",)
-
     strategies: Distinct[BaselineName]
 
     @override
     def dagger_config(self) -> DaggerConfig:
-        own = {"ranking": self.ranking, "seed": self.seed}
-        return alil.dagger_config(self.cycle_config(), self.episodes, self.validation, **own)
+        return alil.dagger_config(self.cycle_config(), **self.named(DaggerConfig))
 
     @override
     def check(self, made: Made = NOTHING) -> None:
@@ -471,23 +447,15 @@ class PoolCycles(Cycles):
         self.cycle_config().check(data.load_data(self.dataset))
 
 
-class OwnPool(PoolCycles):
+class OwnPool(PoolCycles, notebook="10_own_pool", pictures=("batch", "curves")):
     """Parameters of 10_own_pool."""
-
-    notebook = "10_own_pool"
-    tables = ("curves",)
-    pictures = ("batch", "curves")
 
     steps: Several[PositiveInt]
     """Batches that the classifier is trained for; the cycles are run for each of them."""
 
 
-class EmbeddingWidths(PoolCycles):
+class EmbeddingWidths(PoolCycles, notebook="16_embedding_widths", pictures=("gains",)):
     """Parameters of 16_embedding_widths."""
-
-    notebook = "16_embedding_widths"
-    tables = ("curves",)
-    pictures = ("gains",)
 
     widths: Widths
     rules: Several[RuleName]
@@ -495,10 +463,8 @@ class EmbeddingWidths(PoolCycles):
     steps: PositiveInt
 
 
-class Labelling(Acquisitions):
+class Labelling(Acquisitions, notebook="17_labelling", tables=()):
     """Parameters of 17_labelling."""
-
-    notebook = "17_labelling"
 
     dataset: DataSetName
     policy: PolicyName
@@ -514,30 +480,13 @@ class Labelling(Acquisitions):
 
     @override
     def check(self, made: Made = NOTHING) -> None:
-        budget = self.initial + self.acq
-        config = CycleConfig(initial=self.initial, budget=budget, acq=self.acq, n=self.n)
+        config = CycleConfig(budget=self.initial + self.acq, **self.named(CycleConfig))
         config.check(data.load_data(self.dataset))
 
 
-class Extend(Cycles):
+class Extend(Imitation, notebook="18_extend", pictures=("curves",)):
     """Parameters of 18_extend."""
 
-    notebook = "18_extend"
-    tables = ("curves",)
-    pictures = ("curves",)
-
-    dataset: DataSetName
     recipe: RecipeName
     experts: Several[ExpertName]
     """Those that the policy imitates, beside one's own."""
-    episodes: int
-    validation: int
-
-    def dagger_config(self) -> DaggerConfig:
-        """Algorithm 1's parameters."""
-        experts = tuple(self.experts)
-        return DaggerConfig(self.cycle_config(), experts, self.episodes, validation=self.validation)
-
-    @override
-    def check(self, made: Made = NOTHING) -> None:
-        self.dagger_config().check(data.load_data(self.dataset))

@@ -4,8 +4,7 @@
 """
 
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +31,7 @@ def read(path: Path, made: Made = NOTHING) -> Params:
     Raises:
         InputError: no such notebook, not YAML, or a wrong parameter; the message names the file.
     """
-    with _named(path):
-        kind, values = _raw(path)
-        return kind.checked(values, made)
+    return _parsed(path, lambda kind, values: kind.checked(values, made))
 
 
 def batch(folder: Path) -> dict[str, Params]:
@@ -43,13 +40,12 @@ def batch(folder: Path) -> dict[str, Params]:
     Raises:
         InputError: no params files, one for no notebook, or one that is not YAML.
     """
-    found = {}
-    for path in _paths(folder):
-        with _named(path):
-            kind, values = _raw(path)
+
+    def unchecked(kind: type[Params], values: dict[str, Any]) -> Params:
         # A file that names no folder for its figures is refused when it is checked.
-        found[path.stem] = kind.model_construct(**{"figures": "figures", **values})
-    return found
+        return kind.model_construct(**{"figures": "figures", **values})
+
+    return {path.stem: _parsed(path, unchecked) for path in _paths(folder)}
 
 
 def _paths(folder: Path) -> list[Path]:
@@ -60,22 +56,17 @@ def _paths(folder: Path) -> list[Path]:
     return found
 
 
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
+def _parsed(path: Path, make: Callable[[type[Params], dict[str, Any]], Params]) -> Params:
+    notebook = path.stem.split("-")[0]
     try:
-        yield
+        if notebook not in NOTEBOOKS:
+            raise unknown("notebook", notebook, NOTEBOOKS)
+        values = yaml.safe_load(path.read_text())
+        if not isinstance(values, dict):
+            raise InputError("the file must hold lines of the form `name: value`")
+        return make(NOTEBOOKS[notebook], values)
     except (InputError, OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: {error}") from None
-
-
-def _raw(path: Path) -> tuple[type[Params], dict[str, Any]]:
-    notebook = path.stem.split("-")[0]
-    if notebook not in NOTEBOOKS:
-        raise unknown("notebook", notebook, NOTEBOOKS)
-    values = yaml.safe_load(path.read_text())
-    if not isinstance(values, dict):
-        raise InputError("the file must hold lines of the form `name: value`")
-    return NOTEBOOKS[notebook], values
 
 
 def makers(stem: str, profile: Mapping[str, Params]) -> list[str]:
