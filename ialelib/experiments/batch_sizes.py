@@ -64,19 +64,13 @@ def aubc(curves: pd.DataFrame) -> pd.DataFrame:
         InputError: curves that begin or end at different numbers of labels, or without a random
             counterpart.
     """
-    ordered = curves.sort_values("labels", kind="stable")
-    spans = ordered.groupby(UNIT)["labels"].agg(["min", "max"])
+    spans = curves.groupby(UNIT)["labels"].agg(["min", "max"])
     if len(spans.drop_duplicates()) > 1:
         raise InputError("not comparable: curves over different ranges of labels")
-    areas = ordered.groupby(UNIT, sort=False)[["labels", "accuracy"]].apply(
-        lambda curve: metrics.aubc(curve["labels"].to_numpy(), curve["accuracy"].to_numpy())
-    )
-    table = areas.rename("aubc").reset_index()
-    chance = table[table["strategy"] == "random"][["acq", "seed", "aubc"]]
-    both = table.merge(chance, on=["acq", "seed"], how="left", suffixes=("", "_random"))
-    if both["aubc_random"].isna().any():
+    table = paired.gains(curves, UNIT, ["acq", "seed"])
+    if table["gain"].isna().any():
         raise InputError("not paired: random sampling lacks an acquisition size or a seed")
-    return table.assign(gain=both["aubc"] - both["aubc_random"])
+    return table
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
