@@ -244,7 +244,7 @@ def test_other_widths_are_fitted_and_narrow_ones_refused(images: Tensor) -> None
     found = chosen(wide, images)
     assert len(np.unique(found)) == 10
     assert not np.array_equal(chosen(wide, images, rule="signs"), found)
-    with pytest.raises(InputError, match="embeddings of 16 numbers are not fitted"):
+    with pytest.raises(InputError, match="embeddings of 16 dimensions are not adapted"):
         chosen(network(16), images)
 
 
