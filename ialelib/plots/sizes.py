@@ -9,7 +9,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ialelib.plots.panels import TICK, curve_panel, seeds_and_mean, single
+from ialelib.plots.panels import TICK, curve_panel, seeds_and_mean
 from ialelib.plots.style import COLOURS, DASHES, Look, shown, styles
 
 Panel = tuple[str, pd.DataFrame, dict[str, Look]]
@@ -47,7 +47,7 @@ def gains(table: pd.DataFrame, n: int) -> Figure:
     `table` is `batch_sizes.aubc`'s; `n` the sub-pool that the policy was trained with.
     """
     sizes = table[table["strategy"] == "policy"][["acq", "n"]].drop_duplicates()
-    figure, ax = single(8, 0.9 + 0.36 * len(sizes))
+    figure, ax = plt.subplots(figsize=(8, 0.9 + 0.36 * len(sizes)), layout="constrained")
     _gains(ax, table, n)
     return figure
 
