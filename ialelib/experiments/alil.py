@@ -71,8 +71,8 @@ def run(
     )
     sizes = [*range(config.initial, config.budget, config.acq), config.budget, float("inf")]
     batch = pd.cut(single["labels"], sizes, right=False, labels=False).rename("batch")
-    first = dict.fromkeys(single, "first")
-    summed = dict.fromkeys(("fit_seconds", "query_seconds"), "sum")
-    together = {"chosen": lambda chosen: " ".join(chosen).strip()}
+    columns: dict[Any, Any] = dict.fromkeys(single, "first")
+    columns |= {"fit_seconds": "sum", "query_seconds": "sum"}
+    columns["chosen"] = lambda chosen: " ".join(chosen).strip()
     grouped = single.groupby(["seed", batch], sort=False)
-    return grouped.agg(first | summed | together).reset_index(drop=True)
+    return grouped.agg(columns).reset_index(drop=True)

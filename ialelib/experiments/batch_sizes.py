@@ -44,13 +44,11 @@ def run(
     Raises:
         InputError: as `cycle.check`, before anything is run.
     """
-    planned = [
-        (
-            paired.tasks(data, size.cycle_config(shared), size.names, size.seeds, folder, policies),
-            {"acq": size.acq, "n": size.n},
-        )
-        for size in sizes
-    ]
+    planned: list[cache.Group] = []
+    for size in sizes:
+        config = size.cycle_config(shared)
+        tasks = paired.tasks(data, config, size.names, size.seeds, folder, policies)
+        planned.append((tasks, {"acq": size.acq, "n": size.n}))
     return cache.run_groups(planned, processes, data.name)
 
 

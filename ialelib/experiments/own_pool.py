@@ -172,13 +172,11 @@ def run_steps(
     processes: int = 1,
 ) -> pd.DataFrame:
     """Paired cycles with shorter and longer training; a data set's name says which."""
-    planned = [
-        (
-            Setup(data, network, width, config, count).tasks(policies, seeds, folder),
-            {"dataset": f"{data.name}, {count} steps"},
-        )
-        for count in steps
-    ]
+    planned: list[cache.Group] = []
+    for count in steps:
+        setup = Setup(data, network, width, config, count)
+        name = {"dataset": f"{data.name}, {count} steps"}
+        planned.append((setup.tasks(policies, seeds, folder), name))
     return cache.run_groups(planned, processes, data.name)
 
 

@@ -170,22 +170,19 @@ def _rows(images: Images, indices: np.ndarray) -> Tensor:
     if isinstance(images, np.ndarray):
         # A copy, in the processor's byte order: torch must not write to a file.
         return torch.from_numpy(np.array(images[indices], dtype=images.dtype.newbyteorder("=")))
-    rows = [_image(images[int(index)]) for index in indices]
+    items = [images[int(index)] for index in indices]
+    rows = [item[0] if isinstance(item, tuple | list) else item for item in items]
+    for image in rows:
+        if not isinstance(image, Tensor | np.ndarray):
+            raise InputError(
+                f"the data set gives {type(image).__name__}, not a tensor or an array; give it a "
+                "transform, such as torchvision's ToTensor()"
+            )
     if len({image.shape for image in rows}) > 1:
         raise InputError(
             "the data set's images differ in size; give it a transform that resizes them"
         )
-    return torch.stack(rows)
-
-
-def _image(item: Any) -> Tensor:
-    image = item[0] if isinstance(item, tuple | list) else item
-    if not isinstance(image, Tensor | np.ndarray):
-        raise InputError(
-            f"the data set gives {type(image).__name__}, not a tensor or an array; give it a "
-            "transform, such as torchvision's ToTensor()"
-        )
-    return torch.as_tensor(image)
+    return torch.stack([torch.as_tensor(image) for image in rows])
 
 
 def _labelled(labelled: Any, labels: Any, size: int) -> tuple[np.ndarray, np.ndarray]:

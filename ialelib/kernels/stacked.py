@@ -70,10 +70,8 @@ def _draws(
     orders = [batches(samples, recipe.batch_size, steps, order) for order, _ in generators]
     drops, dtype = model.drops, number_type(recipe, device)
     for batch in zip(*orders, strict=True):
-        yield (
-            torch.stack(batch),
-            [
-                torch.stack([drop.mask(len(batch[0]), dtype, noise) for _, noise in generators])
-                for drop in drops
-            ],
-        )
+        masks = [
+            torch.stack([drop.mask(len(batch[0]), dtype, noise) for _, noise in generators])
+            for drop in drops
+        ]
+        yield torch.stack(batch), masks
