@@ -69,18 +69,10 @@ def run(
     single = paired.compare(
         data, one_at_a_time(config), ["alil"], seeds, folder, {"alil": policy}, processes
     )
-    sizes = [*range(config.initial, config.budget, config.acq), config.budget]
-    return pd.concat(
-        [_thinned(curve, sizes) for _, curve in single.groupby("seed", sort=False)],
-        ignore_index=True,
-    )
-
-
-def _thinned(curve: pd.DataFrame, sizes: list[int]) -> pd.DataFrame:
-    kept = curve[curve["labels"].isin(sizes)].copy()
-    batch = pd.cut(curve["labels"], [*sizes, float("inf")], right=False, labels=False)
-    grouped = curve.groupby(batch)
-    kept["chosen"] = grouped["chosen"].agg(lambda chosen: " ".join(chosen).strip()).to_numpy()
-    for name in ("fit_seconds", "query_seconds"):
-        kept[name] = grouped[name].sum().to_numpy()
-    return kept
+    sizes = [*range(config.initial, config.budget, config.acq), config.budget, float("inf")]
+    batch = pd.cut(single["labels"], sizes, right=False, labels=False).rename("batch")
+    columns: dict[Any, Any] = dict.fromkeys(single, "first")
+    columns |= {"fit_seconds": "sum", "query_seconds": "sum"}
+    columns["chosen"] = lambda chosen: " ".join(chosen).strip()
+    grouped = single.groupby(["seed", batch], sort=False)
+    return grouped.agg(columns).reset_index(drop=True)

@@ -44,13 +44,11 @@ def run(
     Raises:
         InputError: as `cycle.check`, before anything is run.
     """
-    planned = [
-        (
-            paired.tasks(data, size.cycle_config(shared), size.names, size.seeds, folder, policies),
-            {"acq": size.acq, "n": size.n},
-        )
-        for size in sizes
-    ]
+    planned: list[cache.Group] = []
+    for size in sizes:
+        config = size.cycle_config(shared)
+        tasks = paired.tasks(data, config, size.names, size.seeds, folder, policies)
+        planned.append((tasks, {"acq": size.acq, "n": size.n}))
     return cache.run_groups(planned, processes, data.name)
 
 
@@ -64,19 +62,13 @@ def aubc(curves: pd.DataFrame) -> pd.DataFrame:
         InputError: curves that begin or end at different numbers of labels, or without a random
             counterpart.
     """
-    ordered = curves.sort_values("labels", kind="stable")
-    spans = ordered.groupby(UNIT)["labels"].agg(["min", "max"])
+    spans = curves.groupby(UNIT)["labels"].agg(["min", "max"])
     if len(spans.drop_duplicates()) > 1:
         raise InputError("not comparable: curves over different ranges of labels")
-    areas = ordered.groupby(UNIT, sort=False)[["labels", "accuracy"]].apply(
-        lambda curve: metrics.aubc(curve["labels"].to_numpy(), curve["accuracy"].to_numpy())
-    )
-    table = areas.rename("aubc").reset_index()
-    chance = table[table["strategy"] == "random"][["acq", "seed", "aubc"]]
-    both = table.merge(chance, on=["acq", "seed"], how="left", suffixes=("", "_random"))
-    if both["aubc_random"].isna().any():
+    table = paired.gains(curves, UNIT, ["acq", "seed"])
+    if table["gain"].isna().any():
         raise InputError("not paired: random sampling lacks an acquisition size or a seed")
-    return table.assign(gain=both["aubc"] - both["aubc_random"])
+    return table
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,23 +54,20 @@ def run(
 
 
 def _choices(data: DataSet, config: CycleConfig, policy: Policy, seed: int) -> pd.DataFrame:
-    chain = Cycle(data, config, seed)
-    policies = {"policy": policy}
+    chain, policies = Cycle(data, config, seed), {"policy": policy}
 
-    def acquire(_: Classifier | None) -> tuple[list[dict[str, Any]], np.ndarray, None]:
+    def acquire(_: Classifier | None) -> tuple[pd.DataFrame, np.ndarray, None]:
         model, *members = fit_many([chain.job(), *chain.member_jobs()])
         sub_pool = chain.sub_pool()
         query = chain.query(model, sub_pool, members)
-        names = *LED_BY, *PAPER_EXPERTS
+        names = [*LED_BY, *PAPER_EXPERTS]
         batches = {name: sub_pool[chain.select(query, name, policies)] for name in names}
-        rows = [
-            {"labels": chain.labels, "strategy": name, "chosen": joined(batch)}
-            for name, batch in batches.items()
-        ]
-        return rows, batches["policy"], None
+        chosen = list(map(joined, batches.values()))
+        table = pd.DataFrame({"labels": chain.labels, "strategy": names, "chosen": chosen})
+        return table, batches["policy"], None
 
-    rows = [row for some in chain.acquisitions(acquire) for row in some]
-    return pd.DataFrame(rows).assign(dataset=data.name, seed=seed)
+    found = pd.concat(chain.acquisitions(acquire), ignore_index=True)
+    return found.assign(dataset=data.name, seed=seed)
 
 
 def shares(choices: pd.DataFrame) -> pd.DataFrame:

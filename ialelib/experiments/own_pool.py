@@ -1,6 +1,7 @@
 """A plain training loop, as users bring their own, and cycles on top of it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from torch import Tensor, nn
 
 from ialelib.cycle import Cycle, CycleConfig, joined
 from ialelib.data import DataSet, Pool, balanced
+from ialelib.experiments import paired
 from ialelib.inference import selection
-from ialelib.metrics import aubc, mean_interval
+from ialelib.metrics import mean_interval
 from ialelib.models import Classifier
 from ialelib.policy import Policy
 from ialelib.utils import cache
@@ -77,93 +79,85 @@ def fresh(network: Network, width: int, seed: int) -> nn.Module:
         return network(width)
 
 
-def cycle(
-    data: DataSet,
-    network: Network,
-    width: int,
-    config: CycleConfig,
-    steps: int,
-    strategy: str,
-    seed: int,
-    policy: Policy | None = None,
-    rule: str = "pool",
-) -> pd.DataFrame:
-    """One cycle with a policy, or at random without one; the data set's labels are the oracle.
+@dataclass(frozen=True)
+class Setup:
+    """Classifiers made by `network`, trained afresh for `steps` batches at each labelled set.
 
-    Of `config` only the sizes count: the classifier is `network`, trained afresh for `steps`
-    batches. For one seed every strategy gets the same initial labels, weights and candidates.
-    Columns: dataset, width, strategy, seed, labels, accuracy (test images), chosen (next batch).
+    Of `config` only the sizes count.
     """
-    chain = Cycle(data, config, seed)
-    chain.pool = Pool(len(data.train_labels))
-    chain.pool.label(balanced(data.train_labels, config.initial, stream(seed, "initial")))
 
-    def measured() -> tuple[dict[str, Any], nn.Module]:
-        labelled = chain.pool.labelled
-        model = fresh(network, width, seed)
-        known = data.train_inputs[labelled], data.train_labels[labelled]
-        train(model, *known, derive(seed, "fit", len(labelled)), steps)
-        hits = accuracy(model, data.test_inputs, data.test_labels)
-        return {"labels": len(labelled), "accuracy": hits, "chosen": ""}, model
+    data: DataSet
+    network: Network
+    width: int
+    config: CycleConfig
+    steps: int
 
-    def acquire(_: Classifier | None) -> tuple[dict[str, Any], np.ndarray, None]:
-        row, model = measured()
-        labelled = chain.pool.labelled
-        if policy is None:
-            rng = selection.candidate_rng(seed, len(labelled))
-            batch = chain.pool.sample(config.n, rng)[: chain.due]
-        else:
-            batch = selection.next_batch(
-                model,
-                data.train_inputs,
-                labelled,
-                data.train_labels[labelled],
-                chain.due,
-                policy,
-                config.n,
-                preprocess=to_input,
-                seed=seed,
-                rule=rule,
-            )
-        return row | {"chosen": joined(batch)}, batch, None
+    def cycle(self, strategy: str, seed: int, policy: Policy | None, rule: str) -> pd.DataFrame:
+        """One cycle with a policy, or at random without one; the data set's labels are the oracle.
 
-    with one_thread():
-        rows = [*chain.acquisitions(acquire), measured()[0]]
-    head = {"dataset": data.name, "width": width, "strategy": strategy, "seed": seed}
-    return pd.DataFrame([head | row for row in rows])
+        For one seed every strategy gets the same initial labels, weights and candidates. Columns:
+        dataset, width, strategy, seed, labels, accuracy (test images), chosen (next batch).
+        """
+        data, config, chain = self.data, self.config, Cycle(self.data, self.config, seed)
+        chain.pool = Pool(len(data.train_labels))
+        chain.pool.label(balanced(data.train_labels, config.initial, stream(seed, "initial")))
 
+        def measured() -> tuple[dict[str, Any], nn.Module]:
+            labelled = chain.pool.labelled
+            known = data.train_inputs[labelled], data.train_labels[labelled]
+            model = fresh(self.network, self.width, seed)
+            train(model, *known, derive(seed, "fit", len(labelled)), self.steps)
+            hits = accuracy(model, data.test_inputs, data.test_labels)
+            return {"labels": len(labelled), "accuracy": hits, "chosen": ""}, model
 
-def tasks(
-    data: DataSet,
-    network: Network,
-    width: int,
-    config: CycleConfig,
-    steps: int,
-    policies: Mapping[str, Policy | None],
-    seeds: Sequence[int],
-    folder: Path,
-    rule: str = "pool",
-) -> cache.Tasks:
-    """Paired cycles of several policies, None for random sampling, for `cache.run`.
+        def acquire(_: Classifier | None) -> tuple[dict[str, Any], np.ndarray, None]:
+            row, model = measured()
+            labelled = chain.pool.labelled
+            if policy is None:
+                rng = selection.candidate_rng(seed, len(labelled))
+                batch = chain.pool.sample(config.n, rng)[: chain.due]
+            else:
+                batch = selection.next_batch(
+                    *(model, data.train_inputs, labelled, data.train_labels[labelled]),
+                    *(chain.due, policy, config.n),
+                    preprocess=to_input,
+                    seed=seed,
+                    rule=rule,
+                )
+            return row | {"chosen": joined(batch)}, batch, None
 
-    Raises:
-        InputError: sizes that do not fit the data.
-    """
-    config.check(data)
-    about = {
-        "training": [steps, BATCH, RATE],
-        **{name: getattr(config, name) for name in ("initial", "budget", "acq", "n")},
-        "network": repr(network(width)),
-        "data": data.fingerprint,
-    }
-    found: dict[Path, Callable[[], pd.DataFrame]] = {}
-    for seed in seeds:
-        for name, policy in policies.items():
-            own = {"policy": policy.fingerprint(), "rule": rule} if policy else {}
-            start = f"{data.name}-{width}-{name}-{seed:03d}"
-            given = data, network, width, config, steps, name, seed, policy, rule
-            found[cache.table_file(folder, start, about | own)] = partial(cycle, *given)
-    return found
+        with one_thread():
+            rows = [*chain.acquisitions(acquire), measured()[0]]
+        head = {"dataset": data.name, "width": self.width, "strategy": strategy, "seed": seed}
+        return pd.DataFrame([head | row for row in rows])
+
+    def tasks(
+        self,
+        policies: Mapping[str, Policy | None],
+        seeds: Sequence[int],
+        folder: Path,
+        rule: str = "pool",
+    ) -> cache.Tasks:
+        """Paired cycles of several policies, None for random sampling, for `cache.run`.
+
+        Raises:
+            InputError: sizes that do not fit the data.
+        """
+        self.config.check(self.data)
+        about = {
+            "training": [self.steps, BATCH, RATE],
+            **{name: getattr(self.config, name) for name in ("initial", "budget", "acq", "n")},
+            "network": repr(self.network(self.width)),
+            "data": self.data.fingerprint,
+        }
+        found: dict[Path, Callable[[], pd.DataFrame]] = {}
+        for seed in seeds:
+            for name, policy in policies.items():
+                own = {"policy": policy.fingerprint(), "rule": rule} if policy else {}
+                start = f"{self.data.name}-{self.width}-{name}-{seed:03d}"
+                path = cache.table_file(folder, start, about | own)
+                found[path] = partial(self.cycle, name, seed, policy, rule)
+        return found
 
 
 def run_steps(
@@ -178,13 +172,11 @@ def run_steps(
     processes: int = 1,
 ) -> pd.DataFrame:
     """Paired cycles with shorter and longer training; a data set's name says which."""
-    planned = [
-        (
-            tasks(data, network, width, config, count, policies, seeds, folder),
-            {"dataset": f"{data.name}, {count} steps"},
-        )
-        for count in steps
-    ]
+    planned: list[cache.Group] = []
+    for count in steps:
+        setup = Setup(data, network, width, config, count)
+        name = {"dataset": f"{data.name}, {count} steps"}
+        planned.append((setup.tasks(policies, seeds, folder), name))
     return cache.run_groups(planned, processes, data.name)
 
 
@@ -204,13 +196,13 @@ def run_widths(
 
     The rules make no difference at the policy's own width, where only the first is run.
     """
-    planned = []
+    planned: dict[Path, Callable[[], pd.DataFrame]] = {}
     for width in widths:
-        shared = data, network, width, config, steps
-        planned.append(tasks(*shared, {"random": None}, seeds, folder))
+        setup = Setup(data, network, width, config, steps)
+        planned |= setup.tasks({"random": None}, seeds, folder)
         for rule in rules if width != policy.embedding else rules[:1]:
-            planned.append(tasks(*shared, {rule: policy}, seeds, folder, rule))
-    return cache.run_groups([(part, {}) for part in planned], processes, data.name)
+            planned |= setup.tasks({rule: policy}, seeds, folder, rule)
+    return cache.run(planned, processes, data.name)
 
 
 def gains(curves: pd.DataFrame) -> pd.DataFrame:
@@ -219,14 +211,8 @@ def gains(curves: pd.DataFrame) -> pd.DataFrame:
     Columns: dataset, width, strategy (the rule), seed, aubc, gain.
     """
     unit = ["dataset", "width", "seed"]
-    areas = curves.groupby([*unit, "strategy"], sort=False)[["labels", "accuracy"]].apply(
-        lambda curve: aubc(curve["labels"].to_numpy(), curve["accuracy"].to_numpy())
-    )
-    table = areas.rename("aubc").reset_index()
-    chance = table["strategy"] == "random"
-    both = table[~chance].merge(table[chance], on=unit, suffixes=("", "_random"))
-    gain = both["aubc"] - both["aubc_random"]
-    return both[[*unit, "strategy", "aubc"]].assign(gain=gain)
+    table = paired.gains(curves, [*unit, "strategy"], unit)
+    return table[table["strategy"] != "random"].reset_index(drop=True)
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,12 +1,12 @@
 """Paired cycles of several strategies and seeds: in parallel, and resumable."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from ialelib import cycle
+from ialelib import cycle, metrics
 from ialelib.cycle import CycleConfig, Strategy, name_of
 from ialelib.data import DataSet
 from ialelib.policy import Policy
@@ -53,27 +53,30 @@ def tasks(
         InputError: as `cycle.check`.
     """
     cycle.check(data, config, strategies, policies)
-    return {
-        _file(data, config, strategy, seed, folder, policies): partial(
-            cycle.run_cycle, data, config, strategy, seed, policies
-        )
-        for seed in seeds
-        for strategy in strategies
-    }
-
-
-def _file(
-    data: DataSet,
-    config: CycleConfig,
-    strategy: Strategy,
-    seed: int,
-    folder: Path,
-    policies: Mapping[str, Policy],
-) -> Path:
-    name, about = name_of(strategy), config.about(data)
-    policy = strategy if isinstance(strategy, Policy) else policies.get(name)
-    about["policy"] = policy.fingerprint() if policy else ""
-    if policy is None and not isinstance(strategy, str):
-        about["strategy"] = strategy
     classifier = config.architecture(data).label
-    return cache.table_file(folder, f"{data.name}-{classifier}-{name}-{seed:03d}", about)
+    found: dict[Path, Callable[[], pd.DataFrame]] = {}
+    for seed in seeds:
+        for strategy in strategies:
+            name, about = name_of(strategy), config.about(data)
+            policy = strategy if isinstance(strategy, Policy) else policies.get(name)
+            about["policy"] = policy.fingerprint() if policy else ""
+            if policy is None and not isinstance(strategy, str):
+                about["strategy"] = strategy
+            path = cache.table_file(folder, f"{data.name}-{classifier}-{name}-{seed:03d}", about)
+            found[path] = partial(cycle.run_cycle, data, config, strategy, seed, policies)
+    return found
+
+
+def gains(curves: pd.DataFrame, unit: list[str], paired_by: list[str]) -> pd.DataFrame:
+    """AUBC of every cycle, and how much more it is than that of its random counterpart.
+
+    The columns `unit` tell cycles apart; a cycle's counterpart has the same `paired_by`, and the
+    gain is missing where there is none.
+    """
+    ordered = curves.sort_values("labels", kind="stable")
+    areas = ordered.groupby(unit, sort=False)[["labels", "accuracy"]].apply(
+        lambda curve: metrics.aubc(curve["labels"].to_numpy(), curve["accuracy"].to_numpy())
+    )
+    table = areas.rename("aubc").reset_index()
+    chance = table[table["strategy"] == "random"].set_index(paired_by)["aubc"].rename("chance")
+    return table.assign(gain=table["aubc"] - table.join(chance, on=paired_by)["chance"])

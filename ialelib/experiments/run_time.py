@@ -64,24 +64,24 @@ def episodes(
     """
     for config in methods.values():
         config.check(data)
-    tasks = {
-        _file(data, name, config, number, folder): partial(_episode, data, name, config, number)
-        for number in numbers
-        for name, config in methods.items()
-    }
+    tasks = {}
+    for number in numbers:
+        for name, config in methods.items():
+            about = config.as_dict() | {"data": data.fingerprint}
+            about |= {"recipe": asdict(recipe(config.cycle.recipe)), "warm": asdict(recipe("warm"))}
+            path = cache.table_file(folder, f"{data.name}-{name}-{number:03d}", about)
+            tasks[path] = partial(_episode, data, name, config, number)
     return cache.run(tasks, 1, "episodes")
 
 
 def per_label(table: pd.DataFrame) -> pd.DataFrame:
     """Cost of an acquired label by method: method, labels (an episode's), classifiers, seconds."""
-    total = table.groupby("method", sort=False)[["labels", "scratch", "tuned", "seconds"]].sum()
-    return pd.DataFrame(
-        {
-            "labels": table.groupby("method", sort=False)["labels"].mean(),
-            "classifiers": (total["scratch"] + total["tuned"]) / total["labels"],
-            "seconds": total["seconds"] / total["labels"],
-        }
-    ).reset_index()
+    grouped = table.groupby("method", sort=False)
+    labels = grouped["labels"].sum()
+    classifiers = (grouped["scratch"].sum() + grouped["tuned"].sum()) / labels
+    seconds = grouped["seconds"].sum() / labels
+    columns = {"labels": grouped["labels"].mean(), "classifiers": classifiers, "seconds": seconds}
+    return pd.DataFrame(columns).reset_index()
 
 
 def trained(rollout: Rollout, config: DaggerConfig) -> tuple[int, int]:
@@ -103,9 +103,3 @@ def _episode(data: DataSet, name: str, config: DaggerConfig, number: int) -> pd.
     labels = config.cycle.budget - config.cycle.initial
     row = {"method": name, "episode": number, "labels": labels}
     return pd.DataFrame([row | {"scratch": scratch, "tuned": tuned, "seconds": rollout.seconds}])
-
-
-def _file(data: DataSet, name: str, config: DaggerConfig, number: int, folder: Path) -> Path:
-    about = config.as_dict() | {"data": data.fingerprint}
-    about |= {"recipe": asdict(recipe(config.cycle.recipe)), "warm": asdict(recipe("warm"))}
-    return cache.table_file(folder, f"{data.name}-{name}-{number:03d}", about)

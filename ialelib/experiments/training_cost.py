@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -76,9 +75,10 @@ def _accuracy(
     )
     started = time.perf_counter()
     (model,) = fit_many([job])
-    row: dict[str, Any] = {"dataset": data.name, "recipe": name, "labels": size, "seed": seed}
-    row |= {"steps": how.length(size), "seconds": time.perf_counter() - started}
-    row["accuracy"] = correct_mask(model, data.test_inputs, data.test_labels, how).mean()
+    seconds = time.perf_counter() - started
+    hits = correct_mask(model, data.test_inputs, data.test_labels, how)
+    row = {"dataset": data.name, "recipe": name, "labels": size, "seed": seed}
+    row |= {"steps": how.length(size), "seconds": seconds, "accuracy": hits.mean()}
     return pd.DataFrame([row])
 
 
@@ -162,14 +162,19 @@ def _ranked(
     keys = [batch.tobytes() for batch in batches]
     same = [keys.index(key) for key in keys]
     trained = {method: fit_distinct(batches, of_method) for method, of_method in jobs.items()}
-    rows = [
-        {"labels": cycle.labels, "method": method, "expert": e, "batch": i, "score": accuracy}
-        for method, models in trained.items()
-        for e, i, accuracy in zip(
-            PAPER_EXPERTS, same, validate(cycle, models).double().mean(1).tolist(), strict=True
+    tables = [
+        pd.DataFrame(
+            {
+                "labels": cycle.labels,
+                "method": method,
+                "expert": PAPER_EXPERTS,
+                "batch": same,
+                "score": validate(cycle, models).double().mean(1).numpy(),
+            }
         )
+        for method, models in trained.items()
     ]
-    return pd.DataFrame(rows), trained[FRESH[0]]
+    return pd.concat(tables, ignore_index=True), trained[FRESH[0]]
 
 
 def agreement(scores: pd.DataFrame) -> pd.DataFrame:
@@ -183,18 +188,23 @@ def agreement(scores: pd.DataFrame) -> pd.DataFrame:
     gain (what the method's choice is worth in a fresh ranking, above the mean batch).
     """
     warm = [name for name in scores["method"].unique() if name not in FRESH]
-    decisions = [
-        _compare(table.pivot_table(index="batch", columns="method", values="score"), warm)
-        for _, table in scores.groupby(["dataset", "seed", "labels"])
-    ]
-    each = pd.concat(decisions, keys=range(len(decisions))).rename_axis(["decision", "method"])
+    pairs = [("fresh", *FRESH), ("fresh", *FRESH[::-1])]
+    pairs += [(name, name, fresh) for name in warm for fresh in FRESH]
+    rows = []
+    for decision, part in scores.groupby(["dataset", "seed", "labels"]):
+        scores_B = part.pivot_table(index="batch", columns="method", values="score")
+        rows += [
+            {"decision": decision, "method": name, **_compare(scores_B[one], scores_B[fresh])}
+            for name, one, fresh in pairs
+        ]
+    each = pd.DataFrame(rows).groupby(["decision", "method"], sort=False).mean()
     means = each.groupby("method", sort=False).mean()
     agree = each.reset_index().pivot_table("agree", "decision", "method", sort=False)
     difference = agree.sub(agree["fresh"], axis=0)
     margin = 1.96 * difference.std() / np.sqrt(len(difference))
     products = each.groupby("method", sort=False)[["covariance", "spread", "spread_fresh"]].sum()
     table = means[["agree", "chance"]].assign(
-        decisions=len(decisions),
+        decisions=len(agree),
         difference=difference.mean(),
         low=difference.mean() - margin,
         high=difference.mean() + margin,
@@ -204,14 +214,8 @@ def agreement(scores: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index()
 
 
-def _compare(scores_B: pd.DataFrame, warm: Sequence[str]) -> pd.DataFrame:
-    """One acquisition's comparisons, from a row of scores for each of its different batches."""
-    pairs = {"fresh": [FRESH, FRESH[::-1]]} | {w: [(w, FRESH[0]), (w, FRESH[1])] for w in warm}
-    rows = {name: [_pair(scores_B[a], scores_B[b]) for a, b in of] for name, of in pairs.items()}
-    return pd.DataFrame({name: pd.DataFrame(values).mean() for name, values in rows.items()}).T
-
-
-def _pair(method_B: pd.Series, fresh_B: pd.Series) -> dict[str, float]:
+def _compare(method_B: pd.Series, fresh_B: pd.Series) -> dict[str, float]:
+    """One acquisition's ranking beside a fresh one, from the scores of its different batches."""
     best, true = (scores == scores.max() for scores in (method_B, fresh_B))
     a, b = method_B - method_B.mean(), fresh_B - fresh_B.mean()
     return {

@@ -1,7 +1,7 @@
 """Logits and embedding of any torch classifier, by a forward hook on its softmax layer."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,14 +89,10 @@ def _watching(classifier: nn.Module, layer: str | None) -> Iterator[list[Call]]:
     def note(module: nn.Module, taken: Any, keywords: dict[str, Any], given: Any) -> None:
         calls.append(Call(module, next(iter((*taken, *keywords.values())), None), given))
 
-    handles: list[Any] = []
-    try:
+    with ExitStack() as hooks:
         for module in _watched(classifier, layer):
-            handles.append(module.register_forward_hook(note, with_kwargs=True))
+            hooks.enter_context(module.register_forward_hook(note, with_kwargs=True))
         yield calls
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _watched(classifier: nn.Module, layer: str | None) -> list[nn.Module]:
@@ -116,7 +112,7 @@ def _watched(classifier: nn.Module, layer: str | None) -> list[nn.Module]:
 def _see(classifier: nn.Module, batch: Tensor, calls: list[Call], layer: str | None) -> Extracted:
     calls.clear()
     given = _logits(classifier(_moved(batch, classifier)), len(batch))
-    call = _last(calls, given) if layer is None else _only(calls)
+    call = _last(calls, given, layer)
     if sum(other.layer is call.layer for other in calls) > 1:
         raise InputError(f"the layer with the embedding ran several times; {NAME_IT}")
     if not isinstance(call.taken, Tensor) or call.taken.shape[:1] != batch.shape[:1]:
@@ -145,11 +141,13 @@ def _logits(output: Any, count: int) -> Tensor:
     return logits
 
 
-def _last(calls: Sequence[Call], logits_N_C: Tensor) -> Call:
-    """The last linear layer whose output are the logits."""
+def _last(calls: Sequence[Call], logits_N_C: Tensor, layer: str | None) -> Call:
+    """The last run of the layer that is named, or of a linear one whose output are the logits."""
     for call in reversed(calls):
-        if _same(call.given, logits_N_C):
+        if layer is not None or _same(call.given, logits_N_C):
             return call
+    if layer is not None:
+        raise InputError("the layer that `layer` names did not run")
     if not calls:
         raise InputError(
             "none of the classifier's nn.Linear layers ran under a hook (is it compiled? then "
@@ -160,12 +158,6 @@ def _last(calls: Sequence[Call], logits_N_C: Tensor) -> Call:
             "the classifier gives probabilities; it must give logits, before the softmax"
         )
     raise InputError(f"the classifier's logits are not the output of an nn.Linear layer; {NAME_IT}")
-
-
-def _only(calls: Sequence[Call]) -> Call:
-    if not calls:
-        raise InputError("the layer that `layer` names did not run")
-    return calls[-1]
 
 
 def _same(given: Any, logits_N_C: Tensor) -> bool:
@@ -186,13 +178,8 @@ def _weight(call: Call, logits_N_C: Tensor, embedding_N_D: Tensor) -> Tensor | N
     shape = logits_N_C.shape[1], embedding_N_D.shape[1]
     if not isinstance(weight, Tensor) or weight.numel() != shape[0] * shape[1]:
         return None
-    if not _same(_flat(call.given), logits_N_C):
-        return None
-    return _plain(weight.reshape(shape))
-
-
-def _flat(given: Any) -> Any:
-    return given.flatten(1) if isinstance(given, Tensor) else given
+    given = call.given.flatten(1) if isinstance(call.given, Tensor) else None
+    return _plain(weight.reshape(shape)) if _same(given, logits_N_C) else None
 
 
 def _pair(output: Any, count: int) -> Extracted:

@@ -1,12 +1,10 @@
 """The policy as a pool query strategy of scikit-activeml (`pip install scikit-activeml`)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 from typing_extensions import override
 
 from ialelib.inference import adapt, selection
@@ -22,9 +20,6 @@ except ImportError as error:
         "LearnedPolicy needs scikit-activeml; install it with: pip install scikit-activeml"
     ) from error
 
-BATCH = 256
-"""Images that the classifier sees at a time."""
-
 
 class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
     """Choose what to label by a policy that has learned it (Sec. 3.2).
@@ -35,20 +30,9 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
     `candidates`, or wrap the strategy in scikit-activeml's `SubSamplingWrapper`. Without either
     every unlabelled image is a candidate.
 
-    Parameters
-    ----------
-    policy : str, Path or ialelib.policy.Policy, default="auto"
-        As in `ialelib.next_batch`.
-    layer : str or None, default=None
-        Name of the classifier's module whose input is the embedding, where it cannot be found.
-    preprocess : callable or None, default=None
-        Turns a batch of `X` (as a tensor) into the classifier's input.
-    classes : sequence or None, default=None
-        The labels in the order of the classifier's logits. None means 0 to C - 1.
-    missing_label : scalar, string, np.nan or None, default=np.nan
-        What stands for a missing label.
-    random_state : None, int or np.random.RandomState, default=None
-        Of the order of equal scores.
+    `policy`, `layer` and `preprocess` are as in `ialelib.next_batch`. `classes` are the labels in
+    the order of the classifier's logits (default: 0 to C - 1). `missing_label` stands for a
+    missing label. `random_state` is of the order of equal scores.
     """
 
     def __init__(
@@ -78,28 +62,15 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
     ) -> Any:
         """Which candidates are to be labelled next, best first; as scikit-activeml has it.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, ...)
-            Images, labelled and unlabelled.
-        y : array-like of shape (n_samples,)
-            Their labels, `missing_label` where there is none; at least one is needed.
-        clf : torch.nn.Module or callable
-            Trained classifier that gives logits; or a function that gives (logits, embedding).
-        candidates : None, array-like of int or bool, or array-like of samples
-            None: all unlabelled of `X`. Indices into `X`, a mask over it, or samples of their own.
-        batch_size : int
-        return_utilities : bool
+        `X`: images, labelled and unlabelled, n_samples x ...; `y`: their labels, `missing_label`
+        where there is none; `clf`: a trained torch module that gives logits, or a function that
+        gives (logits, embedding). `candidates`: indices into `X`, a mask over it or samples of
+        their own; default: all unlabelled of `X`. With `return_utilities` comes an array,
+        batch_size x n_samples or n_candidates, that is NaN for no candidate and for one chosen
+        before.
 
-        Returns
-        -------
-        query_indices : numpy.ndarray of shape (batch_size,)
-        utilities : numpy.ndarray of shape (batch_size, n_samples or n_candidates)
-            Only with `return_utilities`; NaN where there is no candidate, or one chosen before.
-
-        Raises
-        ------
-        InputError : as `ialelib.next_batch`.
+        Raises:
+            InputError: as `ialelib.next_batch`.
         """
         candidates = _indices(candidates, len(y))
         X, y, candidates, batch_size, return_utilities = self._validate_data(
@@ -111,19 +82,18 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
             raise InputError("nothing is labelled; label some samples at random first")
         given = None if self.policy == "auto" else load_policy(self.policy)
         labels_L = self._codes(y[known])
-        looked = self._batches(offered, clf), self._batches(X[known], clf)
-        state = selection.state_from(clf, *looked, labels_L, self.layer)
+        how = clf, self.preprocess
+        seen = (
+            selection.batches(offered, np.arange(len(offered)), *how),
+            selection.batches(X, np.flatnonzero(known), *how),
+        )
+        state = selection.state_from(clf, *seen, labels_L, self.layer)
         trained = given or selection.default_policy(state.logits_N_C.shape[1])
         utilities = trained.log_odds(adapt.adapted(state, trained)).numpy().astype(float)
         if mapping is not None:
             odds_N, utilities = utilities, np.full(len(X), np.nan)
             utilities[mapping] = odds_N
         return simple_batch(utilities, self.random_state_, batch_size, return_utilities)
-
-    def _batches(self, images_N: np.ndarray, clf: Classify) -> Iterator[Tensor]:
-        for piece in selection.pieces(len(images_N), BATCH):
-            raw = torch.from_numpy(np.array(images_N[piece]))
-            yield selection.prepared(raw, clf, self.preprocess)
 
     def _codes(self, labels_L: np.ndarray) -> np.ndarray:
         """Positions of labels among the classes, L whole numbers."""

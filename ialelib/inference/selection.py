@@ -81,22 +81,25 @@ def next_batch(
     if batch_size < 1:
         raise InputError(f"batch_size must be 1 or more, not {batch_size}")
 
-    def batches(indices: np.ndarray) -> Iterator[Tensor]:
-        for piece in pieces(len(indices), batch_size):
-            raw = _rows(images, indices[piece])
-            yield prepared(raw, classifier, preprocess)
-
-    state = state_from(classifier, batches(sub_pool_N), batches(labelled_L), labels_L, layer)
+    how = classifier, preprocess, batch_size
+    seen = batches(images, sub_pool_N, *how), batches(images, labelled_L, *how)
+    state = state_from(classifier, *seen, labels_L, layer)
     trained = given or default_policy(state.logits_N_C.shape[1])
     ties = stream(seed, "ties", len(labelled_L))
     return sub_pool_N[trained.choose(adapt.adapted(state, trained, rule), acq, ties)]
 
 
-def pieces(images: int, size: int) -> Iterator[slice]:
-    """Slices of at most `size` images, with a progress bar where they take long."""
-    starts = range(0, images, size)
+def batches(
+    images: Images,
+    indices: np.ndarray,
+    classifier: Classify,
+    preprocess: Preprocess | None,
+    size: int = 256,
+) -> Iterator[Tensor]:
+    """The classifier's input for these images, `size` at a time; with a bar where it takes long."""
+    starts = range(0, len(indices), size)
     for start in progress(starts, len(starts), "batches of images", after=2):
-        yield slice(start, start + size)
+        yield prepared(_rows(images, indices[start : start + size]), classifier, preprocess)
 
 
 def candidate_rng(seed: int, labels: int) -> np.random.Generator:
@@ -154,9 +157,7 @@ def prepared(raw: Tensor, classifier: Classify, preprocess: Preprocess | None) -
 
 
 def _size(images: Images) -> int:
-    if isinstance(images, IterableDataset) or not (
-        isinstance(images, np.ndarray | Tensor) or hasattr(images, "__getitem__")
-    ):
+    if isinstance(images, IterableDataset) or not hasattr(images, "__getitem__"):
         raise InputError("images must be an array, a tensor or a Dataset that can be indexed")
     try:
         return len(images)  # type: ignore[arg-type]
@@ -170,22 +171,19 @@ def _rows(images: Images, indices: np.ndarray) -> Tensor:
     if isinstance(images, np.ndarray):
         # A copy, in the processor's byte order: torch must not write to a file.
         return torch.from_numpy(np.array(images[indices], dtype=images.dtype.newbyteorder("=")))
-    rows = [_image(images[int(index)]) for index in indices]
+    items = [images[int(index)] for index in indices]
+    rows = [item[0] if isinstance(item, tuple | list) else item for item in items]
+    for image in rows:
+        if not isinstance(image, Tensor | np.ndarray):
+            raise InputError(
+                f"the data set gives {type(image).__name__}, not a tensor or an array; give it a "
+                "transform, such as torchvision's ToTensor()"
+            )
     if len({image.shape for image in rows}) > 1:
         raise InputError(
             "the data set's images differ in size; give it a transform that resizes them"
         )
-    return torch.stack(rows)
-
-
-def _image(item: Any) -> Tensor:
-    image = item[0] if isinstance(item, tuple | list) else item
-    if not isinstance(image, Tensor | np.ndarray):
-        raise InputError(
-            f"the data set gives {type(image).__name__}, not a tensor or an array; give it a "
-            "transform, such as torchvision's ToTensor()"
-        )
-    return torch.as_tensor(image)
+    return torch.stack([torch.as_tensor(image) for image in rows])
 
 
 def _labelled(labelled: Any, labels: Any, size: int) -> tuple[np.ndarray, np.ndarray]:

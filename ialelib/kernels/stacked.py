@@ -43,37 +43,22 @@ def fit_stack(jobs: Sequence[TrainJob], device: str) -> list[Classifier]:
     labels_M_L = torch.from_numpy(np.stack([job.labels for job in jobs])).to(device)
     model_M_1 = torch.arange(len(jobs), device=device)[:, None]
     optimiser = Adam(parameters.values(), recipe.lr)
+
+    def loss(weights: Any, state: Any, inputs_B: Tensor, labels_B: Tensor, masks: Any) -> Tensor:
+        with given_masks(models[0].drops, masks):
+            logits_B_C, _ = functional_call(models[0], (weights, state), (inputs_B,))
+        return F.cross_entropy(logits_B_C.float(), labels_B)
+
     for step, (batch_M_B, masks) in enumerate(_draws(jobs, models[0], steps, device)):
         at = model_M_1, batch_M_B.to(device)
         inputs_M_B = to_float(inputs_M_L[at].flatten(0, 1)).unflatten(0, batch_M_B.shape)
         with autocast(recipe, device):
-            loss = _losses(models[0], parameters, buffers, inputs_M_B, labels_M_L[at], masks).sum()
-        loss.backward()
+            losses_M = vmap(loss)(parameters, buffers, inputs_M_B, labels_M_L[at], masks)
+        losses_M.sum().backward()
         optimiser.step(recipe.rate(step, steps))
     for m, model in enumerate(models):
         model.load_state_dict({k: v[m].detach() for k, v in (parameters | buffers).items()})
     return [model.eval() for model in models]
-
-
-def _losses(
-    model: Classifier,
-    parameters: dict[str, Any],
-    buffers: dict[str, Any],
-    inputs_M_B: Tensor,
-    labels_M_B: Tensor,
-    masks: list[Tensor],
-) -> Tensor:
-    """Cross-entropy of every classifier on its own batch, M values."""
-    drops = model.drops
-
-    def one(
-        parameters: Any, buffers: Any, inputs_B: Tensor, labels_B: Tensor, masks: Any
-    ) -> Tensor:
-        with given_masks(drops, masks):
-            logits_B_C, _ = functional_call(model, (parameters, buffers), (inputs_B,))
-        return F.cross_entropy(logits_B_C.float(), labels_B)
-
-    return vmap(one)(parameters, buffers, inputs_M_B, labels_M_B, masks)
 
 
 def _draws(
@@ -85,10 +70,8 @@ def _draws(
     orders = [batches(samples, recipe.batch_size, steps, order) for order, _ in generators]
     drops, dtype = model.drops, number_type(recipe, device)
     for batch in zip(*orders, strict=True):
-        yield (
-            torch.stack(batch),
-            [
-                torch.stack([drop.mask(len(batch[0]), dtype, noise) for _, noise in generators])
-                for drop in drops
-            ],
-        )
+        masks = [
+            torch.stack([drop.mask(len(batch[0]), dtype, noise) for _, noise in generators])
+            for drop in drops
+        ]
+        yield torch.stack(batch), masks

@@ -104,30 +104,18 @@ class Steps:
         which, (last_lanes, lanes_maps) = self.which[: len(rows)], [x.numpy() for x in lanes]
         last, dropped = self.dropouts
         first, bias, second, bias_second, bias_dense, *layer = self.weights
-        dfirst, dbias, dsecond, dbias_second, dbias_dense, *dlayer = self.gradients
+        *dconvolutions, dbias_dense = self.gradients[:5]
+        dhead = (*self.gradients[5:], dbias_dense, dhidden)
         self.gradient[:] = 0
         common.look_up(self.inputs, rows, self.levels, images)
         convolutions = (first, bias), (second, bias_second)
         forward.forward(images, *convolutions, self.sizes, lanes_maps, dropped, (top, which))
         dense_kernels.dense(top, self.dense[0], bias_dense, hidden)
-        head.head(
-            hidden,
-            tuple(layer),
-            self.labels[rows],
-            last_lanes,
-            last,
-            (*dlayer, dbias_dense, dhidden),
-        )
+        head.head(hidden, tuple(layer), self.labels[rows], last_lanes, last, dhead)
         rates = self._rates(rate)
         dense_kernels.dense_backward(top, dropped[1], dhidden, dtop, tuple(self.dense), rates)
         backward.backward(
-            dtop,
-            which,
-            images,
-            convolutions[0],
-            second,
-            self.sizes,
-            (dfirst, dbias, dsecond, dbias_second),
+            dtop, which, images, convolutions[0], second, self.sizes, tuple(dconvolutions)
         )
         head.adam(tuple(self.small), self.gradient, 0, len(self.gradient), rates)
 

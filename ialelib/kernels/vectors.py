@@ -79,21 +79,13 @@ def add_scaled(typing: Any, total: Any, factor: Any, vector: Any) -> Any:
 @intrinsic
 def add(typing: Any, one: Any, two: Any) -> Any:
     """`one + two`."""
-
-    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        return builder.fadd(*given)
-
-    return one(one, one), generate
+    return one(one, one), lambda _, builder, __, given: builder.fadd(*given)
 
 
 @intrinsic
 def sub(typing: Any, one: Any, two: Any) -> Any:
     """`one - two`."""
-
-    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        return builder.fsub(*given)
-
-    return one(one, one), generate
+    return one(one, one), lambda _, builder, __, given: builder.fsub(*given)
 
 
 @intrinsic
@@ -121,11 +113,8 @@ def nonzero(typing: Any, vector: Any) -> Any:
 @intrinsic
 def lowest(typing: Any, bits: Any) -> Any:
     """Position of the lowest bit of a uint64 that is set; some must be."""
-
-    def generate(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        return builder.cttz(given[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.uint64(types.uint64), generate
+    some = ir.Constant(ir.IntType(1), 1)
+    return types.uint64(types.uint64), lambda _, builder, __, given: builder.cttz(given[0], some)
 
 
 @intrinsic

@@ -16,11 +16,11 @@ NOT_EXPERTS = ["episode", "loss", "acted", "seconds", "params", "commit"]
 
 def learning_curves(curves: pd.DataFrame) -> Figure:
     """Mean test accuracy over labels with 95% bootstrap intervals, a panel per set (Fig. 3)."""
-    datasets = list(curves["dataset"].unique())
-    figure, axes = panels(1, len(datasets), (7.5 * len(datasets) + 1.5, 5))
+    datasets = curves["dataset"].nunique()
+    figure, axes = panels(1, datasets, (7.5 * datasets + 1.5, 5))
     looks = styles(curves["strategy"].unique())
-    for ax, dataset in zip(axes[0], datasets, strict=True):
-        curve_panel(ax, curves[curves["dataset"] == dataset], looks)
+    for ax, (_, part) in zip(axes[0], curves.groupby("dataset", sort=False), strict=True):
+        curve_panel(ax, part, looks)
     one_legend(axes[0])
     return figure
 
@@ -33,16 +33,15 @@ def aubc_gains(curves: pd.DataFrame, reference: str = "random") -> Figure:
     table = aubc_table(curves)
     gains = table.sub(table[reference], axis=0).drop(columns=reference)
     long = gains.melt(ignore_index=False, value_name="gain").reset_index()
-    datasets = list(long["dataset"].unique())
-    columns, rows = min(3, len(datasets)), -(-len(datasets) // 3)
+    datasets = long["dataset"].nunique()
+    columns, rows = min(3, datasets), -(-datasets // 3)
     size = 6.5 * columns, rows * (0.9 + 0.45 * len(gains.columns))
     figure, axes = panels(rows, columns, size, sharey=True)
     order = gains.mean().sort_values(ascending=False).index.tolist()
     colours = {name: colour for name, (colour, _) in styles(table.columns).items()}
-    for unused in axes.flat[len(datasets) :]:
+    for unused in axes.flat[datasets:]:
         unused.remove()
-    for ax, dataset in zip(axes.flat[: len(datasets)], datasets, strict=True):
-        part = long[long["dataset"] == dataset]
+    for ax, (dataset, part) in zip(axes.flat, long.groupby("dataset", sort=False), strict=False):
         shared = {"hue": "strategy", "palette": colours, "order": order, "ax": ax}
         seeds_and_mean(part, TICK, x="gain", y="strategy", **shared)
         ax.set(title=dataset, xlabel=f"AUBC minus {shown(reference)}'s", ylabel="")

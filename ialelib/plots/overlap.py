@@ -31,10 +31,9 @@ def shares(shares: pd.DataFrame, parts: Sequence[str]) -> Figure:
     A panel per data set. The polynomials are fitted to each seed; shown are their mean and its
     95% bootstrap interval. The dashed line is a random batch's mean share of the first part.
     """
-    datasets = list(shares["dataset"].unique())
-    figure, axes = panels(1, len(datasets), (7.5 * len(datasets), 5.4))
-    for ax, dataset in zip(axes[0], datasets, strict=True):
-        of_set = shares[shares["dataset"] == dataset]
+    datasets = shares["dataset"].nunique()
+    figure, axes = panels(1, datasets, (7.5 * datasets, 5.4))
+    for ax, (_, of_set) in zip(axes[0], shares.groupby("dataset", sort=False), strict=True):
         policy = of_set[of_set["batch"] == "policy"]
         for part in parts:
             _part(ax, policy[policy["part"] == part], PART_COLOURS[part], PART_NAMES[part])
@@ -46,7 +45,7 @@ def shares(shares: pd.DataFrame, parts: Sequence[str]) -> Figure:
         ax.get_legend().remove()
         sns.despine(ax=ax)
     handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=2 * len(datasets))
+    figure.legend(handles, names, loc="outside lower center", ncols=2 * datasets)
     return figure
 
 

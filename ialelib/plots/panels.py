@@ -1,7 +1,6 @@
 """What several figures share: rows of panels, learning curves, and every seed beside the mean."""
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -14,7 +13,6 @@ from matplotlib.figure import Figure
 from ialelib.plots.style import Look, shown
 
 Options = Mapping[str, Any]
-NONE: Options = MappingProxyType({})
 TICK: Options = {"marker": "|", "markersize": 14}
 """The mark of a mean among horizontal dots."""
 INTERVAL: dict[str, Any] = {"errorbar": ("ci", 95), "n_boot": 500, "seed": 0}
@@ -26,12 +24,6 @@ def panels(
 ) -> tuple[Figure, np.ndarray]:
     """A figure of `size` inches and its axes, rows x columns."""
     return plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained", **options)
-
-
-def single(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure with one panel, in inches."""
-    figure, axes = panels(1, 1, (width, height))
-    return figure, axes[0, 0]
 
 
 def curve_panel(
@@ -72,12 +64,14 @@ def one_legend(axes: Sequence[Axes]) -> None:
     axes[-1].legend(handles, map(shown, names), loc="upper left", bbox_to_anchor=(1.02, 1))
 
 
-def seeds_and_mean(table: pd.DataFrame, means: Options, dots: Options = NONE, **both: Any) -> None:
+def seeds_and_mean(
+    table: pd.DataFrame, means: Options, dots: Options | None = None, **both: Any
+) -> None:
     """Every seed a dot, and the mean with its 95% bootstrap interval, beside a line at a gain of 0.
 
     `means` and `dots` are options of seaborn's `pointplot` and `stripplot`, `both` of either.
     """
-    sns.stripplot(table, **{"alpha": 0.5, "jitter": False, "legend": False, **both, **dots})
+    sns.stripplot(table, **{"alpha": 0.5, "jitter": False, "legend": False, **both, **(dots or {})})
     sns.pointplot(table, **{"errorbar": ("ci", 95), "seed": 0, **both, **means})
     line = both["ax"].axvline if both["x"] == "gain" else both["ax"].axhline
     line(0, color="0.6", linewidth=1)

@@ -1,12 +1,13 @@
 """The figures on statistics over all runs."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
 from ialelib.metrics import critical_difference, groups, mean_ranks
-from ialelib.plots.panels import panels, single
+from ialelib.plots.panels import panels
 from ialelib.plots.style import shown, styles
 
 
@@ -29,7 +30,7 @@ def critical_differences(curves: pd.DataFrame) -> Figure:
     """Mean ranks of AUBC; bars join strategies that Nemenyi's test does not tell apart."""
     ranks, runs = mean_ranks(curves), len(curves.groupby(["dataset", "seed"]))
     difference = critical_difference(len(ranks), runs)
-    figure, ax = single(10, 0.9 + 0.42 * len(ranks))
+    figure, ax = plt.subplots(figsize=(10, 0.9 + 0.42 * len(ranks)), layout="constrained")
     looks = styles(curves["strategy"].unique())
     for y, (name, rank) in enumerate(ranks.items()):
         ax.plot(rank, y, "o", color=looks[str(name)][0], markersize=9)

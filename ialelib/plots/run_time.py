@@ -2,7 +2,6 @@
 
 import pandas as pd
 import seaborn as sns
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ialelib.plots.panels import panels
@@ -17,7 +16,16 @@ def costs(strategies: pd.DataFrame, methods: pd.DataFrame) -> Figure:
     The tables are `run_time.per_acquisition`'s and `run_time.per_label`'s.
     """
     figure, ((left, *others),) = panels(1, 3, (16, 4.4), width_ratios=(2.2, 1, 1))
-    _acquisitions(left, strategies)
+    total = strategies["train_seconds"] + strategies["query_seconds"]
+    ordered = strategies.assign(total=total).sort_values("total", ascending=False)
+    names, train = list(map(shown, ordered["strategy"])), ordered["train_seconds"]
+    looks = styles(ordered["strategy"])
+    colours = [looks[name][0] for name in ordered["strategy"]]
+    left.barh(names, train, color=TRAINING, label="training the classifier")
+    querying = "querying (coloured)"
+    left.barh(names, ordered["query_seconds"], left=train, color=colours, label=querying)
+    left.set(title="one acquisition", xlabel="seconds (median)")
+    left.legend(loc="upper right")
     colours = [COLOURS["alil" if name == "ALIL" else "policy"] for name in methods["method"]]
     units = {"seconds": "seconds", "classifiers": "classifiers trained"}
     for ax, (column, unit) in zip(others, units.items(), strict=True):
@@ -27,16 +35,3 @@ def costs(strategies: pd.DataFrame, methods: pd.DataFrame) -> Figure:
         ax.margins(y=0.12)
     sns.despine(figure)
     return figure
-
-
-def _acquisitions(ax: Axes, table: pd.DataFrame) -> None:
-    total = table["train_seconds"] + table["query_seconds"]
-    ordered = table.assign(total=total).sort_values("total", ascending=False)
-    names, train = list(map(shown, ordered["strategy"])), ordered["train_seconds"]
-    looks = styles(ordered["strategy"])
-    colours = [looks[name][0] for name in ordered["strategy"]]
-    ax.barh(names, train, color=TRAINING, label="training the classifier")
-    querying = "querying (coloured)"
-    ax.barh(names, ordered["query_seconds"], left=train, color=colours, label=querying)
-    ax.set(title="one acquisition", xlabel="seconds (median)")
-    ax.legend(loc="upper right")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 from ialelib.dagger import DaggerConfig
 from ialelib.metrics import median_filtered
 from ialelib.plots.curves import learning_curves
-from ialelib.plots.panels import curve_panel, one_legend, panels, seeds_and_mean, single, title
+from ialelib.plots.panels import curve_panel, one_legend, panels, seeds_and_mean, title
 from ialelib.plots.style import POLICY_COLOURS, styles
 
 
@@ -56,7 +57,7 @@ def width_gains(gains: pd.DataFrame) -> Figure:
 
     `gains` is a table of `own_pool.gains`; a colour for each rule that adapts the widths.
     """
-    figure, ax = single(7.5, 4.2)
+    figure, ax = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
     rules = list(gains["strategy"].unique())
     several = len(rules) > 1
     seeds_and_mean(
@@ -89,7 +90,7 @@ def schedules(dagger_configs: Mapping[str, DaggerConfig], episodes: int = 30) ->
 
     Large dots are the episodes that the policy was trained with; small ones go on to `episodes`.
     """
-    figure, ax = single(7.5, 4)
+    figure, ax = plt.subplots(figsize=(7.5, 4), layout="constrained")
     for name, (colour, dashes) in styles(dagger_configs).items():
         config = dagger_configs[name]
         x = np.arange(1, max(episodes, config.episodes) + 1)

@@ -14,40 +14,22 @@ from ialelib.utils.files import atomic
 Look = tuple[Any, Any]
 """Colour and dashes of a line."""
 
-# Okabe & Ito (2008), the yellow darkened for white paper.
-COLOURS = {
-    "policy": "#D55E00",
-    "random": "#000000",
-    "entropy": "#E69F00",
-    "confidence": "#A89F00",
-    "mc_dropout": "#0072B2",
-    "ensemble": "#56B4E9",
-    "coreset": "#009E73",
-    "badge": "#CC79A7",
-    "alil": "#7F7F7F",
+LOOKS: dict[str, tuple[str, str, Any]] = {
+    "policy": ("IALE policy", "#D55E00", ""),
+    "random": ("Random", "#000000", (4, 2)),
+    "entropy": ("Entropy", "#E69F00", (1, 1)),
+    "confidence": ("Confidence", "#A89F00", (3, 1, 1, 1)),
+    "mc_dropout": ("MC-Dropout", "#0072B2", (5, 1)),
+    "ensemble": ("Ensemble", "#56B4E9", (5, 1, 1, 1)),
+    "coreset": ("CoreSet", "#009E73", (2, 1)),
+    "badge": ("BADGE", "#CC79A7", (1, 1, 3, 1)),
+    "alil": ("ALIL", "#7F7F7F", (6, 2, 1, 2)),
 }
-DASHES = {
-    "policy": "",
-    "random": (4, 2),
-    "entropy": (1, 1),
-    "confidence": (3, 1, 1, 1),
-    "mc_dropout": (5, 1),
-    "ensemble": (5, 1, 1, 1),
-    "coreset": (2, 1),
-    "badge": (1, 1, 3, 1),
-    "alil": (6, 2, 1, 2),
-}
-NAMES = {
-    "policy": "IALE policy",
-    "random": "Random",
-    "entropy": "Entropy",
-    "confidence": "Confidence",
-    "mc_dropout": "MC-Dropout",
-    "ensemble": "Ensemble",
-    "coreset": "CoreSet",
-    "badge": "BADGE",
-    "alil": "ALIL",
-}
+"""Each strategy's name in figures, colour (Okabe & Ito 2008, the yellow darkened for white paper)
+and dashes."""
+NAMES = {strategy: name for strategy, (name, _, _) in LOOKS.items()}
+COLOURS = {strategy: colour for strategy, (_, colour, _) in LOOKS.items()}
+DASHES = {strategy: dashes for strategy, (_, _, dashes) in LOOKS.items()}
 # Further policies, in the order in which they are named; the first has the policy's own colour.
 POLICY_COLOURS = (COLOURS["policy"], "#882255", "#332288", "#44AA99", "#AA4499", "#999933")
 POLICY_DASHES = ("", (4, 1), (2, 1), (6, 1, 1, 1), (3, 1, 1, 1), (1, 1))

@@ -58,16 +58,8 @@ def _pair(place: Figure | SubFigure) -> tuple[Axes, Axes]:
     return above, ax
 
 
-def _scatter(
-    ax: Axes, points: np.ndarray, labels: np.ndarray, alpha: float = 1.0, edgecolors: str = "none"
-) -> None:
-    shared: dict[str, Any] = {
-        "s": 22,
-        "alpha": alpha,
-        "edgecolors": edgecolors,
-        "linewidths": 0.5,
-        "zorder": 2,
-    }
+def _scatter(ax: Axes, points: np.ndarray, labels: np.ndarray, **look: Any) -> None:
+    shared = {"s": 22, "linewidths": 0.5, "zorder": 2, "alpha": 1.0, "edgecolors": "none", **look}
     for label, (colour, marker) in enumerate(zip(CLASS_COLOURS, "os", strict=True)):
         x, y = points[labels == label].T
         ax.scatter(x, y, marker=marker, color=colour, **shared)

@@ -1,5 +1,6 @@
 """The figures on cheaper training."""
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -7,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from ialelib.metrics import mean_interval
-from ialelib.plots.panels import panels, single
+from ialelib.plots.panels import panels
 from ialelib.plots.style import COLOURS
 
 FAST, PAPER, CHANCE = COLOURS["policy"], COLOURS["mc_dropout"], COLOURS["random"]
@@ -54,14 +55,11 @@ def agreement(table: pd.DataFrame) -> Figure:
     Intervals are those of the paired difference to two fresh rankings, whose agreement the full
     line marks; the dashed line marks a random choice.
     """
-    figure, ax = single(7, 0.6 * len(table) + 1.5)
+    figure, ax = plt.subplots(figsize=(7, 0.6 * len(table) + 1.5), layout="constrained")
     fresh = table.loc[table["method"] == "fresh", "agree"].item()
-    margins = (table["high"] - table["low"]) / 2
-    for y, (method, share, margin) in enumerate(
-        zip(table["method"], table["agree"], margins, strict=True)
-    ):
-        colour = PAPER if method == "fresh" else FAST
-        ax.errorbar(share, y, xerr=margin or None, fmt="o", color=colour, capsize=3)
+    for y, row in enumerate(table.to_dict("records")):
+        colour, margin = PAPER if row["method"] == "fresh" else FAST, (row["high"] - row["low"]) / 2
+        ax.errorbar(row["agree"], y, xerr=margin or None, fmt="o", color=colour, capsize=3)
     ax.axvline(fresh, color=PAPER, linewidth=1)
     ax.axvline(table["chance"].iloc[0], color=CHANCE, linestyle=(0, (4, 2)), linewidth=1)
     ax.set_yticks(range(len(table)), table["method"].replace("fresh", "two fresh rankings"))

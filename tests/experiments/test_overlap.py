@@ -99,7 +99,7 @@ def test_finished_seeds_are_read_back(
 def test_a_policy_of_another_width_is_refused_before_training(
     small_digits: DataSet, tmp_path: Path
 ) -> None:
-    with pytest.raises(InputError, match="embeddings of 16 numbers"):
+    with pytest.raises(InputError, match="embeddings of 16 dimensions"):
         overlap.run(small_digits, SHORT, Policy(10, 16), [3], tmp_path)
     assert not list(tmp_path.iterdir())
 

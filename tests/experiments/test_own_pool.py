@@ -25,7 +25,7 @@ def network(width: int) -> nn.Module:
 
 
 def run(*given: Any) -> pd.DataFrame:
-    return cache.run(own_pool.tasks(*given), 1, "cycles")
+    return cache.run(own_pool.Setup(*given[:5]).tasks(*given[5:]), 1, "cycles")
 
 
 def test_strategies_are_paired_and_buy_each_image_once(
