@@ -11,18 +11,14 @@ from matplotlib.figure import Figure
 from ialelib.plots.panels import INTERVAL, panels, title
 from ialelib.plots.style import COLOURS, NAMES
 
-PART_NAMES = NAMES | {
-    "uncertainty": "only MC-Dropout, Ensemble",
-    "soft-max": "only Confidence, Entropy",
-    "diversity": "only CoreSet, BADGE",
-    "any": "any expert",
+PARTS = {
+    "uncertainty": ("only MC-Dropout, Ensemble", COLOURS["mc_dropout"]),
+    "soft-max": ("only Confidence, Entropy", COLOURS["entropy"]),
+    "diversity": ("only CoreSet, BADGE", COLOURS["coreset"]),
+    "any": ("any expert", COLOURS["policy"]),
+    **{expert: (NAMES[expert], COLOURS[expert]) for expert in NAMES},
 }
-PART_COLOURS = COLOURS | {
-    "uncertainty": COLOURS["mc_dropout"],
-    "soft-max": COLOURS["entropy"],
-    "diversity": COLOURS["coreset"],
-    "any": COLOURS["policy"],
-}
+"""Name and colour of each part of a batch."""
 
 
 def shares(shares: pd.DataFrame, parts: Sequence[str]) -> Figure:
@@ -36,9 +32,9 @@ def shares(shares: pd.DataFrame, parts: Sequence[str]) -> Figure:
     for ax, (_, of_set) in zip(axes[0], shares.groupby("dataset", sort=False), strict=True):
         policy = of_set[of_set["batch"] == "policy"]
         for part in parts:
-            _part(ax, policy[policy["part"] == part], PART_COLOURS[part], PART_NAMES[part])
+            _part(ax, policy[policy["part"] == part], *PARTS[part])
         random = of_set[(of_set["batch"] == "random") & (of_set["part"] == parts[0])]
-        name = f"a random batch and {PART_NAMES[parts[0]]}"
+        name = f"a random batch and {PARTS[parts[0]][0]}"
         ax.axhline(random["share"].mean(), color=COLOURS["random"], linestyle="--", label=name)
         about = {"xlabel": "labelled samples", "ylabel": "share of the policy's batch, %"}
         ax.set(title=title(of_set), ylim=(0, 100), **about)
@@ -49,7 +45,7 @@ def shares(shares: pd.DataFrame, parts: Sequence[str]) -> Figure:
     return figure
 
 
-def _part(ax: Axes, table: pd.DataFrame, colour: str, name: str) -> None:
+def _part(ax: Axes, table: pd.DataFrame, name: str, colour: str) -> None:
     means = table.groupby("labels")["share"].mean()
     ax.scatter(means.index, means, s=14, alpha=0.6, color=colour, linewidths=0, clip_on=False)
     fits = pd.concat([_polynomial(of_seed) for _, of_seed in table.groupby("seed")])

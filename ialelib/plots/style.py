@@ -43,7 +43,6 @@ class Settings(Protocol):
 
     def path(self, name: str) -> Path:
         """The file of that name, its folder made."""
-        ...
 
 
 def save(figure: Figure, settings: Settings, name: str) -> None:
