@@ -36,13 +36,11 @@ Rooms around it:
     utils         seeds, files, cache, errors
 """
 
-from typing import Any
-
 import lazy_loader
 
 __version__ = "0.1.0"
 
-_attach: tuple[Any, Any, Any] = lazy_loader.attach(
+__getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
         *("data", "models", "recipes", "training", "greedy", "experts", "state", "policy"),
@@ -68,4 +66,3 @@ _attach: tuple[Any, Any, Any] = lazy_loader.attach(
         "utils.files": ["project"],
     },
 )
-__getattr__, __dir__, __all__ = _attach

@@ -1,10 +1,8 @@
 """Small tools that know nothing of active learning."""
 
-from typing import Any
-
 import lazy_loader
 
-_attach: tuple[Any, Any, Any] = lazy_loader.attach(
+__getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
         "adam",
@@ -19,4 +17,3 @@ _attach: tuple[Any, Any, Any] = lazy_loader.attach(
         "workers",
     ],
 )
-__getattr__, __dir__, __all__ = _attach
