@@ -304,7 +304,7 @@ def build(architecture: Architecture, seed: int) -> Classifier:
     """A fresh classifier whose initial weights depend on `seed` alone.
 
     Raises:
-        InputError: one of one's own that does not give a logit for each class (see `Own`).
+        InputError: a classifier that does not give a logit for each class (see `Own`).
     """
     name = architecture.name
     factory = CLASSIFIERS[name] if isinstance(name, str) else name

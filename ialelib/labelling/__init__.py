@@ -1,4 +1,4 @@
-"""Label one's own images by hand, batch after batch, in a notebook or a web page.
+"""Label your own images by hand, batch after batch, in a notebook or a web page.
 
 `store` keeps the labels in a file, `checks` refuses what cannot be labelled, `view` is what the
 page shows, and `labeller` leads from one batch to the next.

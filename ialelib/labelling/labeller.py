@@ -1,4 +1,4 @@
-"""Choose, show and label batch after batch of one's own pool, in a notebook or a web page."""
+"""Choose, show and label batch after batch of your own pool, in a notebook or a web page."""
 
 from collections.abc import Callable, Sequence
 from math import inf

@@ -1,4 +1,4 @@
-"""Labels of one's own pool in an SQLite file: each is on disk before it counts as given."""
+"""Labels of your own pool in an SQLite file: each is on disk before it is confirmed."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence

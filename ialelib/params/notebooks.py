@@ -436,10 +436,10 @@ class AlilTraining(
 
 
 class PoolCycles(Cycles):
-    """What notebooks share that run cycles with a classifier of one's own."""
+    """What notebooks share that run cycles with a user's classifier."""
 
     dataset: DataSetName
-    """Plays the pool of one's own; its labels play the person who labels."""
+    """Stands for the user's pool; its labels stand for the annotator."""
     policy: PolicyName
 
     @override
@@ -489,4 +489,4 @@ class Extend(Imitation, notebook="18_extend", pictures=("curves",)):
 
     recipe: RecipeName
     experts: Several[ExpertName]
-    """Those that the policy imitates, beside one's own."""
+    """Those that the policy imitates, beside the user's own."""
