@@ -37,7 +37,7 @@ def pad(width: int, target: int) -> Tensor:
 
 
 NARROWEST, WIDEST = 64, 512
-"""Widths at which a policy was shown to gain (10_own_pool)."""
+"""Widths at which a policy was shown to gain (16_embedding_widths)."""
 RULES: dict[str, Callable[[int, int], Tensor]] = {"pool": pool, "signs": signs, "pad": pad}
 
 

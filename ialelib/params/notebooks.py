@@ -42,7 +42,7 @@ from ialelib.utils.progress import watched
 
 
 class Acquisitions(Params):
-    """What nearly all share: labels to begin with, labels bought at a time, size of a sub-pool."""
+    """What nearly all share: initial labels, labels acquired at a time, size of a sub-pool."""
 
     initial: int
     acq: int

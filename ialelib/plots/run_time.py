@@ -31,7 +31,7 @@ def costs(strategies: pd.DataFrame, methods: pd.DataFrame) -> Figure:
     for ax, (column, unit) in zip(others, units.items(), strict=True):
         bars = ax.bar(methods["method"], methods[column], width=0.5, color=colours)
         ax.bar_label(bars, fmt="%.2f")
-        ax.set(title="one episode of policy training", ylabel=f"{unit} per bought label")
+        ax.set(title="one episode of policy training", ylabel=f"{unit} per acquired label")
         ax.margins(y=0.12)
     sns.despine(figure)
     return figure
