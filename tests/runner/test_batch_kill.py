@@ -23,13 +23,13 @@ PARAMETERS = {
     "acquisitions": 3,
     "n": 100,
     "episodes": 2,
-    "seeds": [0, 1, 2],
+    "seeds": [0, 1, 2, 3, 4, 5],
     "processes": 2,
     "save_policy": None,
 }
 COPIED = ("Makefile", "Snakefile", "figures.yaml", "pyproject.toml", "requirements.lock")
 FOLDERS = ("ialelib", "profiles", "notebooks", "policies")
-EPISODES, CYCLES = 2, 4 * 3  # units of work: two episodes, and four strategies with three seeds
+EPISODES, CYCLES = 2, 4 * 6  # units of work: two episodes, and four strategies with six seeds
 
 
 def checkout(folder: Path) -> Path:
@@ -102,7 +102,7 @@ def test_a_killed_batch_is_finished_by_the_same_command(tmp_path: Path) -> None:
     undisturbed, killed = checkout(tmp_path / "undisturbed"), checkout(tmp_path / "killed")
     finish(undisturbed)
     rng = random.Random(1)
-    moments = [0, rng.randint(1, EPISODES), rng.randint(EPISODES + 1, EPISODES + CYCLES - 1)]
+    moments = [0, rng.randint(1, EPISODES), rng.randint(EPISODES + 1, EPISODES + CYCLES // 2)]
     done: dict[Path, tuple[int, bytes]] = {}
     for wanted in moments:
         now = kill_after(killed, wanted, delay=rng.uniform(0, 0.3) if wanted else rng.uniform(2, 6))
