@@ -102,12 +102,8 @@ class Classifier(nn.Module):
         raise NotImplementedError
 
     def embed_features(self, features: Tensor) -> Tensor:
-        """The embedding of these features: themselves, if no dropout comes before it."""
+        """Embedding M_e(x), N x D (Sec. 3.2): the features, if no dropout comes before it."""
         return features
-
-    def embed(self, inputs: Tensor) -> Tensor:
-        """Embedding M_e(x), N x D (Sec. 3.2)."""
-        return self.embed_features(self.features(inputs))
 
     def predict_features(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """As `forward`, from what `features` gave."""
