@@ -193,12 +193,7 @@ def check_indices(name: str, values: Any, size: int | None = None) -> np.ndarray
     Raises:
         InputError: anything else; the message calls them `name`.
     """
-    array = np.asarray(values)
-    if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
-        raise InputError(
-            f"{name} must be whole numbers in one dimension, not {array.dtype} of shape "
-            f"{array.shape}"
-        )
+    array = check_whole(name, values)
     outside = array[(array < 0) | (array >= (np.inf if size is None else size))]
     if len(outside):
         end = "or more" if size is None else f"to {size - 1}"
@@ -206,6 +201,21 @@ def check_indices(name: str, values: Any, size: int | None = None) -> np.ndarray
     if len(np.unique(array)) < len(array):
         raise InputError(f"{name} holds an index twice")
     return array.astype(np.int64)
+
+
+def check_whole(name: str, values: Any) -> np.ndarray:
+    """Whole numbers in one dimension, as an array of their own type.
+
+    Raises:
+        InputError: anything else; the message calls them `name`.
+    """
+    array = np.asarray(values)
+    if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
+        raise InputError(
+            f"{name} must be whole numbers in one dimension, not {array.dtype} of shape "
+            f"{array.shape}"
+        )
+    return array
 
 
 class Pool:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
 from ialelib import models
-from ialelib.data import Pool, check_indices
+from ialelib.data import Pool, check_indices, check_whole
 from ialelib.inference import adapt
 from ialelib.inference.embeddings import Classify, extract
 from ialelib.policy import Policy, load_policy
@@ -187,12 +187,8 @@ def _rows(images: Images, indices: np.ndarray) -> Tensor:
 
 
 def _labelled(labelled: Any, labels: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
-    labelled_L, labels_L = check_indices("labelled", _array(labelled), size), _array(labels)
-    if labels_L.ndim != 1 or (labels_L.size and not np.issubdtype(labels_L.dtype, np.integer)):
-        raise InputError(
-            f"labels must be whole numbers in one dimension, not {labels_L.dtype} of shape "
-            f"{labels_L.shape}"
-        )
+    labelled_L = check_indices("labelled", _array(labelled), size)
+    labels_L = check_whole("labels", _array(labels))
     if len(labels_L) != len(labelled_L):
         raise InputError(f"{len(labelled_L)} labelled indices, but {len(labels_L)} labels")
     if not len(labelled_L):
