@@ -1,9 +1,9 @@
 """One active-learning cycle with any strategy: its learning curve and the chosen samples."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -186,18 +186,23 @@ def name_of(strategy: Strategy) -> str:
     return name
 
 
+def policy_of(strategy: Strategy, policies: Mapping[str, Policy]) -> Policy | None:
+    """The policy that a strategy is, itself or by its name; None for all others."""
+    if isinstance(strategy, Policy):
+        return strategy
+    return policies.get(strategy) if isinstance(strategy, str) else None
+
+
 def acquisition_function(strategy: Strategy, policies: Mapping[str, Policy]) -> Expert:
     """The function that chooses: an expert's or a policy's by name, or the one given.
 
     Raises:
         InputError: a name of neither.
     """
-    if isinstance(strategy, Policy):
-        return strategy.select
+    if policy := policy_of(strategy, policies):
+        return policy.select
     if not isinstance(strategy, str):
-        return strategy
-    if strategy in policies:
-        return policies[strategy].select
+        return cast(Expert, strategy)
     if strategy not in EXPERTS:
         raise unknown("strategy", strategy, [*EXPERTS, *policies])
     return EXPERTS[strategy]
@@ -206,7 +211,7 @@ def acquisition_function(strategy: Strategy, policies: Mapping[str, Policy]) -> 
 def check(
     data: DataSet,
     config: CycleConfig,
-    strategies: Iterable[Strategy],
+    strategies: Collection[Strategy],
     policies: Mapping[str, Policy],
 ) -> None:
     """Check that these strategies can run with this configuration on that data set.
@@ -219,10 +224,9 @@ def check(
     config.check(data)
     model = build(config.architecture(data), seed=0)
     names = [name_of(strategy) for strategy in strategies]
-    for name, strategy in zip(names, strategies, strict=True):
+    for strategy in strategies:
         acquisition_function(strategy, policies)
-        policy = strategy if isinstance(strategy, Policy) else policies.get(name)
-        if policy is not None:
+        if policy := policy_of(strategy, policies):
             policy.check(model.head.out_features, model.head.in_features)
         if strategy == "mc_dropout":
             dropouts(model)

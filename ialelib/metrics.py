@@ -55,6 +55,26 @@ def check_curves(curves: pd.DataFrame, rise: float = 0.05, differ: bool = False)
     return f"{strategies} strategies, {seeds} seeds, {len(curves)} rows"
 
 
+def areas(curves: pd.DataFrame, unit: list[str]) -> pd.Series:
+    """AUBC of every curve, named "aubc"; the columns `unit` tell curves apart."""
+    ordered = curves.sort_values("labels", kind="stable")
+    found = ordered.groupby(unit, sort=False)[["labels", "accuracy"]].apply(
+        lambda curve: aubc(curve["labels"].to_numpy(), curve["accuracy"].to_numpy())
+    )
+    return found.rename("aubc")
+
+
+def paired_gains(curves: pd.DataFrame, unit: list[str], paired_by: list[str]) -> pd.DataFrame:
+    """AUBC of every cycle, and how much more it is than that of its random counterpart.
+
+    The columns `unit` tell cycles apart; a cycle's counterpart has the same `paired_by`, and the
+    gain is missing where there is none.
+    """
+    table = areas(curves, unit).reset_index()
+    chance = table[table["strategy"] == "random"].set_index(paired_by)["aubc"].rename("chance")
+    return table.assign(gain=table["aubc"] - table.join(chance, on=paired_by)["chance"])
+
+
 def aubc_table(curves: pd.DataFrame) -> pd.DataFrame:
     """AUBC of every cycle: a row for each dataset and seed, a column for each strategy.
 
@@ -67,15 +87,12 @@ def aubc_table(curves: pd.DataFrame) -> pd.DataFrame:
     unit = ["dataset", "strategy", "seed"]
     if curves.duplicated([*unit, "labels"]).any():
         raise InputError("not paired: several curves of the same data set, strategy and seed")
-    ordered = curves.sort_values("labels", kind="stable")
-    grids = ordered.groupby(unit)["labels"].agg(tuple)
+    grids = curves.sort_values("labels", kind="stable").groupby(unit)["labels"].agg(tuple)
     if any(len(set(same)) > 1 for _, same in grids.groupby("dataset")):
         raise InputError("not paired: curves over different numbers of labels")
-    areas = ordered.groupby(["dataset", "seed", "strategy"])[["labels", "accuracy"]].apply(
-        lambda curve: aubc(curve["labels"].to_numpy(), curve["accuracy"].to_numpy())
-    )
     wide = (
-        areas.rename("aubc")
+        areas(curves, ["dataset", "seed", "strategy"])
+        .sort_index()
         .reset_index()
         .pivot_table(index=["dataset", "seed"], columns="strategy", values="aubc", sort=False)
     )

@@ -65,7 +65,7 @@ def aubc(curves: pd.DataFrame) -> pd.DataFrame:
     spans = curves.groupby(UNIT)["labels"].agg(["min", "max"])
     if len(spans.drop_duplicates()) > 1:
         raise InputError("not comparable: curves over different ranges of labels")
-    table = paired.gains(curves, UNIT, ["acq", "seed"])
+    table = metrics.paired_gains(curves, UNIT, ["acq", "seed"])
     if table["gain"].isna().any():
         raise InputError("not paired: random sampling lacks an acquisition size or a seed")
     return table

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from ialelib.cycle import Cycle, CycleConfig, joined
 from ialelib.data import DataSet, Pool, balanced
-from ialelib.experiments import paired
 from ialelib.inference import selection
-from ialelib.metrics import mean_interval
+from ialelib.metrics import mean_interval, paired_gains
 from ialelib.models import Classifier
 from ialelib.policy import Policy
 from ialelib.utils import cache
@@ -211,7 +210,7 @@ def gains(curves: pd.DataFrame) -> pd.DataFrame:
     Columns: dataset, width, strategy (the rule), seed, aubc, gain.
     """
     unit = ["dataset", "width", "seed"]
-    table = paired.gains(curves, [*unit, "strategy"], unit)
+    table = paired_gains(curves, [*unit, "strategy"], unit)
     return table[table["strategy"] != "random"].reset_index(drop=True)
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ialelib import cycle, metrics
-from ialelib.cycle import CycleConfig, Strategy, name_of
+from ialelib import cycle
+from ialelib.cycle import CycleConfig, Strategy, name_of, policy_of
 from ialelib.data import DataSet
 from ialelib.policy import Policy
 from ialelib.utils import cache
@@ -58,25 +58,10 @@ def tasks(
     for seed in seeds:
         for strategy in strategies:
             name, about = name_of(strategy), config.about(data)
-            policy = strategy if isinstance(strategy, Policy) else policies.get(name)
+            policy = policy_of(strategy, policies)
             about["policy"] = policy.fingerprint() if policy else ""
             if policy is None and not isinstance(strategy, str):
                 about["strategy"] = strategy
             path = cache.table_file(folder, f"{data.name}-{classifier}-{name}-{seed:03d}", about)
             found[path] = partial(cycle.run_cycle, data, config, strategy, seed, policies)
     return found
-
-
-def gains(curves: pd.DataFrame, unit: list[str], paired_by: list[str]) -> pd.DataFrame:
-    """AUBC of every cycle, and how much more it is than that of its random counterpart.
-
-    The columns `unit` tell cycles apart; a cycle's counterpart has the same `paired_by`, and the
-    gain is missing where there is none.
-    """
-    ordered = curves.sort_values("labels", kind="stable")
-    areas = ordered.groupby(unit, sort=False)[["labels", "accuracy"]].apply(
-        lambda curve: metrics.aubc(curve["labels"].to_numpy(), curve["accuracy"].to_numpy())
-    )
-    table = areas.rename("aubc").reset_index()
-    chance = table[table["strategy"] == "random"].set_index(paired_by)["aubc"].rename("chance")
-    return table.assign(gain=table["aubc"] - table.join(chance, on=paired_by)["chance"])

@@ -178,6 +178,14 @@ def test_an_own_classifier_that_does_not_fit_is_refused(
         iale.run_cycle(toy, CycleConfig(network, 20, 40, 10, 30, "toy"), "random", 0)
 
 
+def test_an_own_function_with_a_policy_s_name_is_still_itself(toy: DataSet, tmp_path: Path) -> None:
+    given = {"margin": policy(0)}
+    found = iale.compare(toy, TOY, [margin], [0], tmp_path, given)
+    assert chosen(found) == chosen(iale.run_cycle(toy, TOY, margin, 0))
+    named = iale.compare(toy, TOY, ["margin"], [0], tmp_path, given)
+    assert chosen(named) == chosen(iale.run_cycle(toy, TOY, given["margin"], 0)) != chosen(found)
+
+
 def test_two_strategies_of_one_name_are_refused(toy: DataSet) -> None:
     with pytest.raises(InputError, match="two strategies have the same name"):
         iale.compare(toy, TOY, [margin, margin], [0])
