@@ -1,10 +1,10 @@
-"""Image sets and the toy Gaussians as arrays, and the pool of an active-learning cycle."""
+"""Images, embeddings and the toy Gaussians as arrays; the pool of an active-learning cycle."""
 
 import os
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from http.client import HTTPException
 from pathlib import Path
@@ -20,11 +20,12 @@ from ialelib.utils.seeds import stream
 
 Arrays = tuple[np.ndarray, np.ndarray]
 Halves = tuple[np.ndarray, ...]
-"""Train images, train labels, test images, test labels."""
+"""Train inputs, train labels, test inputs, test labels."""
 
 
 SAMPLES = Path(__file__).parent / "samples"
 KEYS = ("train_images", "train_labels", "test_images", "test_labels")
+EMBEDDED = ("train_embeddings", "train_labels", "test_embeddings", "test_labels")
 # What numpy.load and zipfile raise for files that are not archives, truncated or corrupted.
 UNREADABLE = (
     OSError,
@@ -41,11 +42,12 @@ UNREADABLE = (
 class DataSet:
     """A classification data set in memory.
 
-    Inputs are uint8 images, N x H x W or N x H x W x 3, or float32 points, N x 2; labels are
-    int64 from 0.
+    Inputs are uint8 images, N x H x W or N x H x W x 3, or embeddings or points, N x D, float16 or
+    float32; labels are int64 from 0.
 
     Raises:
-        InputError: arrays of another kind or shape, or that do not fit together.
+        InputError: arrays of another kind or shape, or that do not fit together; embeddings with
+            NaN or infinite values.
     """
 
     name: str
@@ -58,10 +60,14 @@ class DataSet:
         for part in ("train", "test"):
             inputs, labels = getattr(self, f"{part}_inputs"), getattr(self, f"{part}_labels")
             images = inputs.dtype == np.uint8 and inputs.shape[3:] in ((), (3,)) and inputs.ndim > 2
-            if not images and (inputs.dtype != np.float32 or inputs.ndim != 2):
+            if not images and (inputs.dtype not in (np.float16, np.float32) or inputs.ndim != 2):
                 raise InputError(
-                    f"{part} images must be uint8, N x H x W or N x H x W x 3 (or points float32, "
-                    f"N x D), not {inputs.dtype} of shape {inputs.shape}"
+                    f"{part} images must be uint8, N x H x W or N x H x W x 3 (embeddings float16 "
+                    f"or float32, N x D), not {inputs.dtype} of shape {inputs.shape}"
+                )
+            if not images and not np.isfinite(inputs).all():
+                raise InputError(
+                    f"{part} embeddings hold NaN or infinite values; leave those samples out"
                 )
             if not np.issubdtype(labels.dtype, np.integer) or labels.shape != inputs.shape[:1]:
                 raise InputError(
@@ -72,7 +78,7 @@ class DataSet:
                 raise InputError(f"{part} labels must start from 0 and not be empty")
             object.__setattr__(self, f"{part}_labels", labels.astype(np.int64, copy=False))
         if self.train_inputs.shape[1:] != self.test_inputs.shape[1:]:
-            raise InputError("train and test images differ in shape")
+            raise InputError("train and test images, or embeddings, differ in shape")
 
     @property
     def classes(self) -> int:
@@ -94,7 +100,7 @@ class DataSet:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of one input: (H, W), (H, W, 3) or (2,)."""
+        """Shape of one input: (H, W), (H, W, 3) or (D,)."""
         return self.train_inputs.shape[1:]
 
 
@@ -138,20 +144,22 @@ def load_data(name: str) -> DataSet:
 
 
 def read(path: Path) -> DataSet:
-    """Read and check an array file.
+    """Read and check an array file, of images (`KEYS`) or embeddings (`EMBEDDED`).
 
     Raises:
-        InputError: not an npz file, truncated, or with other arrays than `KEYS` describe.
+        InputError: not an npz file, truncated, or with other arrays than these describe.
     """
     try:
         # numpy.load leaves a file open that it cannot read.
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            missing = [key for key in KEYS if key not in file]
+            keys = EMBEDDED if any(key.endswith("_embeddings") for key in file) else KEYS
+            missing = [key for key in keys if key not in file]
             if missing:
                 raise InputError(
-                    f"{path} lacks the arrays {', '.join(missing)}; it needs {', '.join(KEYS)}"
+                    f"{path} lacks the arrays {', '.join(missing)}; it needs {', '.join(KEYS)}, "
+                    f"or {', '.join(EMBEDDED)}"
                 )
-            arrays = [file[key] for key in KEYS]
+            arrays = [file[key] for key in keys]
     except UNREADABLE as error:
         if isinstance(error, InputError):
             raise
@@ -163,6 +171,39 @@ def read(path: Path) -> DataSet:
         return DataSet(path.stem, *arrays)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def reduced(data: DataSet, dimensions: int) -> DataSet:
+    """Embeddings on their first principal components, N x `dimensions`, float32.
+
+    Mean and components are those of the training embeddings, computed in float64; labels are not
+    used. The largest weight of every component is positive.
+
+    Raises:
+        InputError: images, or more dimensions than the embeddings or the training samples allow.
+    """
+    if data.train_inputs.ndim != 2:
+        raise InputError(
+            f"data set {data.name!r} holds images, and only embeddings are reduced: make them "
+            "first with inference.extract_set"
+        )
+    most = min(data.train_inputs.shape)
+    if not 1 <= dimensions <= most:
+        raise InputError(
+            f"dimensions must be 1 to {most}, the smaller of samples and width of the training "
+            f"embeddings, not {dimensions}"
+        )
+    mean_D = data.train_inputs.mean(0, dtype=np.float64)
+    centred_N_D = data.train_inputs - mean_D
+    _, axes_D_D = np.linalg.eigh(centred_N_D.T @ centred_N_D)  # of ascending variance
+    axes_D_K = axes_D_D[:, ::-1][:, :dimensions]
+    largest_K = np.abs(axes_D_K).argmax(0)
+    axes_D_K = axes_D_K * np.sign(axes_D_K[largest_K, np.arange(dimensions)])
+    train, test = (
+        ((inputs - mean_D) @ axes_D_K).astype(np.float32)
+        for inputs in (data.train_inputs, data.test_inputs)
+    )
+    return replace(data, train_inputs=train, test_inputs=test)
 
 
 def toy_gaussians(

@@ -84,7 +84,7 @@ class Classifier(nn.Module):
 
     Each kind has its own `features` and, if dropout comes after these, `embed_features`.
 
-    `inputs` are float, N x channels x H x W (images) or N x 2 (points).
+    `inputs` are float, N x channels x H x W (images) or N x D (embeddings, points).
     """
 
     def __init__(self, embedding: int, classes: int, dropout: float) -> None:
@@ -271,7 +271,7 @@ CONVOLUTIONAL = ("cnn", "resnet18")
 
 @dataclass(frozen=True)
 class Architecture:
-    """Which classifier, for how many classes and which input shape (H, W), (H, W, 3) or (2,).
+    """Which classifier, for how many classes and which input shape (H, W), (H, W, 3) or (D,).
 
     `name` is one of `CLASSIFIERS`, or a `Factory` of one's own.
     """
@@ -321,10 +321,10 @@ def to_float(inputs: Tensor) -> Tensor:
 
     The scaling (x/255 - 0.25) / 0.25 is the same for every data set and near to zero mean and
     unit variance on all of them. Images come channels-last in memory, the faster layout for
-    convolutions; points pass as they are.
+    convolutions; embeddings become float32 where they are float16, and points pass as they are.
     """
     if inputs.dtype != torch.uint8:
-        return inputs
+        return inputs.float() if inputs.dtype == torch.float16 else inputs
     images = inputs.float().div_(63.75).sub_(1.0)
     images = images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)
     return images.contiguous(memory_format=torch.channels_last)

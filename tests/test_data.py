@@ -100,6 +100,125 @@ def test_leftover_of_a_killed_write_is_no_data_set(empty_data_folder: Path) -> N
     assert not [name for name in data.available() if name.startswith(".")]
 
 
+# Embeddings
+
+
+def embedded(train: int = 12, test: int = 6, width: int = 5, kind: Any = np.float16) -> Any:
+    """Arrays of a file with embeddings, whose components differ in variance and mean."""
+    rng = np.random.default_rng(3)
+    mixed = rng.standard_normal((width, width))
+    halves = {
+        name: (rng.standard_normal((size, width)) @ mixed + 4).astype(kind)
+        for name, size in {"train_embeddings": train, "test_embeddings": test}.items()
+    }
+    return {**halves, "train_labels": np.arange(train) % 3, "test_labels": np.arange(test) % 3}
+
+
+def embedded_set(**changes: Any) -> data.DataSet:
+    made = embedded(**changes)
+    return data.DataSet("mine", *(made[key] for key in data.EMBEDDED))
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32])
+def test_dropped_file_may_hold_embeddings(empty_data_folder: Path, kind: Any) -> None:
+    given = embedded(kind=kind)
+    np.savez(empty_data_folder / "mine.npz", **given)
+    mine = data.load_data("mine")
+    assert (mine.name, mine.shape, mine.classes) == ("mine", (5,), 3)
+    assert mine.train_inputs.dtype == mine.test_inputs.dtype == kind
+    np.testing.assert_array_equal(mine.train_inputs, given["train_embeddings"])
+    np.testing.assert_array_equal(mine.test_inputs, given["test_embeddings"])
+
+
+@pytest.mark.parametrize("key", data.EMBEDDED)
+def test_missing_array_of_an_embedded_set_is_named(empty_data_folder: Path, key: str) -> None:
+    given = {name: values for name, values in embedded().items() if name != key}
+    np.savez(empty_data_folder / "mine.npz", **given)
+    with pytest.raises(InputError, match=f"lacks the arrays {key};.*or {data.EMBEDDED[0]}"):
+        data.load_data("mine")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_embeddings_that_are_not_finite_are_refused(
+    empty_data_folder: Path, part: str, value: float
+) -> None:
+    given = embedded()
+    given[f"{part}_embeddings"][2, 3] = value
+    np.savez(empty_data_folder / "mine.npz", **given)
+    with pytest.raises(InputError, match=f"mine.npz: {part} embeddings hold NaN or infinite"):
+        data.load_data("mine")
+
+
+def test_embeddings_of_other_types_and_widths_are_refused() -> None:
+    with pytest.raises(InputError, match=r"embeddings float16 or float32, N x D\), not float64"):
+        embedded_set(kind=np.float64)
+    narrow = embedded(width=4)["test_embeddings"]
+    mine = embedded_set()
+    with pytest.raises(InputError, match="embeddings, differ in shape"):
+        data.DataSet("mine", mine.train_inputs, mine.train_labels, narrow, mine.test_labels)
+
+
+# Principal components
+
+
+def test_reduced_embeddings_are_scores_on_the_components_of_the_training_half() -> None:
+    mine = embedded_set(train=50, test=20, kind=np.float32)
+    small = data.reduced(mine, 3)
+    exact = mine.train_inputs.astype(np.float64)
+    centre = exact.mean(0)
+    _, scale, axes = np.linalg.svd(exact - centre, full_matrices=False)
+    assert (small.name, small.shape) == ("mine", (3,))
+    assert small.train_inputs.dtype == small.test_inputs.dtype == np.float32
+    for whole, few in (
+        (mine.train_inputs, small.train_inputs),
+        (mine.test_inputs, small.test_inputs),
+    ):
+        np.testing.assert_allclose(np.abs(few), np.abs((whole - centre) @ axes[:3].T), atol=1e-4)
+    np.testing.assert_allclose((small.train_inputs**2).sum(0), scale[:3] ** 2, rtol=1e-5)
+    np.testing.assert_array_equal(small.train_labels, mine.train_labels)
+
+
+def test_all_components_keep_every_distance() -> None:
+    mine = embedded_set(train=50, test=20)
+    small = data.reduced(mine, 5)
+    for whole, turned in (
+        (mine.train_inputs, small.train_inputs),
+        (mine.test_inputs, small.test_inputs),
+    ):
+        before = np.linalg.norm(whole[:, None].astype(float) - whole, axis=2)
+        np.testing.assert_allclose(
+            np.linalg.norm(turned[:, None] - turned, axis=2), before, atol=1e-4
+        )
+
+
+def test_components_depend_on_training_embeddings_alone_and_have_fixed_signs() -> None:
+    mine = embedded_set(train=50, test=20)
+    reverse = slice(None, None, -1)
+    other = data.DataSet(
+        "mine",
+        mine.train_inputs[reverse],
+        mine.test_labels.repeat(3)[:50],
+        mine.test_inputs[:1],
+        mine.test_labels[:1],
+    )
+    first, second = data.reduced(mine, 4), data.reduced(other, 4)
+    np.testing.assert_allclose(first.train_inputs[reverse], second.train_inputs, atol=1e-5)
+    np.testing.assert_allclose(first.test_inputs[:1], second.test_inputs, atol=1e-5)
+    assert first.fingerprint == data.reduced(mine, 4).fingerprint
+
+
+@pytest.mark.parametrize(("changes", "dimensions"), [({}, 6), ({"train": 3}, 4), ({}, 0)])
+def test_impossible_dimensions_are_refused(changes: dict[str, Any], dimensions: int) -> None:
+    with pytest.raises(InputError, match=f"dimensions must be 1 to .*, not {dimensions}"):
+        data.reduced(embedded_set(**changes), dimensions)
+
+
+def test_images_are_not_reduced(small_digits: data.DataSet) -> None:
+    with pytest.raises(InputError, match=r"only embeddings are reduced: .*inference.extract_set"):
+        data.reduced(small_digits, 2)
+
+
 # SET-10k, SET-25k
 
 

@@ -179,6 +179,12 @@ def test_points_pass_unchanged() -> None:
     assert torch.equal(to_float(points), points)
 
 
+def test_embeddings_of_half_precision_become_float32() -> None:
+    half = torch.randn(5, 8, generator=torch.Generator().manual_seed(0)).half()
+    assert to_float(half).dtype == torch.float32
+    assert torch.equal(to_float(half), half.float())
+
+
 # Errors
 
 
