@@ -193,16 +193,21 @@ def reduced(data: DataSet, dimensions: int) -> DataSet:
             f"dimensions must be 1 to {most}, the smaller of samples and width of the training "
             f"embeddings, not {dimensions}"
         )
-    mean_D = data.train_inputs.mean(0, dtype=np.float64)
-    centred_N_D = data.train_inputs - mean_D
-    _, axes_D_D = np.linalg.eigh(centred_N_D.T @ centred_N_D)  # of ascending variance
-    axes_D_K = axes_D_D[:, ::-1][:, :dimensions]
-    largest_K = np.abs(axes_D_K).argmax(0)
-    axes_D_K = axes_D_K * np.sign(axes_D_K[largest_K, np.arange(dimensions)])
-    train, test = (
-        ((inputs - mean_D) @ axes_D_K).astype(np.float32)
-        for inputs in (data.train_inputs, data.test_inputs)
-    )
+    import torch  # data sets are read without it
+
+    from ialelib.utils.cpu import one_thread
+
+    halves = data.train_inputs, data.test_inputs
+    with one_thread():
+        train_N_D, test_N_D = (torch.from_numpy(half.astype(np.float64)) for half in halves)
+        mean_D = train_N_D.mean(0)
+        train_N_D -= mean_D
+        test_N_D -= mean_D
+        axes_D_D = torch.linalg.eigh(train_N_D.T @ train_N_D).eigenvectors
+        axes_D_K = axes_D_D.flip(1)[:, :dimensions]  # they come by ascending variance
+        largest_K = axes_D_K.gather(0, axes_D_K.abs().argmax(0, keepdim=True))[0]
+        axes_D_K = axes_D_K * largest_K.sign()
+        train, test = ((half @ axes_D_K).float().numpy() for half in (train_N_D, test_N_D))
     return replace(data, train_inputs=train, test_inputs=test)
 
 
