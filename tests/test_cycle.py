@@ -57,6 +57,19 @@ def test_no_sample_is_labelled_twice(small_digits: DataSet, name: str) -> None:
     assert len(set(labelled)) == len(labelled) == 40
 
 
+@pytest.mark.parametrize("name", ["mc_dropout", "badge"])
+def test_embeddings_of_half_precision_are_chosen_from(small_digits: DataSet, name: str) -> None:
+    train, test = (
+        (half.reshape(len(half), -1) / 64).astype(np.float16)
+        for half in (small_digits.train_inputs, small_digits.test_inputs)
+    )
+    embedded = replace(small_digits, train_inputs=train, test_inputs=test)
+    curve = run_cycle(embedded, SETTING, name, seed=0)
+    assert curve["accuracy"].between(0.3, 1).all()
+    wide = replace(embedded, train_inputs=train.astype(np.float32))
+    assert chosen(run_cycle(wide, SETTING, name, seed=0)) == chosen(curve)
+
+
 def test_the_last_batch_is_cut_to_the_budget(toy: DataSet) -> None:
     curve = run_cycle(toy, replace(TOY, budget=43), "random", seed=0)
     assert curve["labels"].tolist() == [20, 30, 40, 43]
