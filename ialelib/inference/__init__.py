@@ -4,9 +4,9 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    ["adapt", "embeddings", "scikit_activeml", "selection"],
+    ["adapt", "images", "outputs", "scikit_activeml", "selection"],
     {
-        "embeddings": ["extract"],
+        "outputs": ["outputs_of"],
         "scikit_activeml": ["LearnedPolicy"],
         "selection": ["next_batch"],
     },

@@ -8,7 +8,7 @@ import numpy as np
 from typing_extensions import override
 
 from ialelib.inference import adapt, selection
-from ialelib.inference.embeddings import Classify
+from ialelib.inference.outputs import Classify
 from ialelib.policy import Policy, load_policy
 from ialelib.utils.errors import InputError
 

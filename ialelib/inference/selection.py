@@ -7,19 +7,18 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset
 
 from ialelib import models
 from ialelib.data import Pool, check_indices, check_whole
 from ialelib.inference import adapt
-from ialelib.inference.embeddings import Classify, extract
+from ialelib.inference.images import Images, length, rows
+from ialelib.inference.outputs import Classify, outputs_of
 from ialelib.policy import Policy, load_policy
 from ialelib.state import State, describe
 from ialelib.utils.errors import InputError, unknown
 from ialelib.utils.progress import progress
 from ialelib.utils.seeds import stream
 
-Images = np.ndarray | Tensor | Dataset[Any]
 Preprocess = Callable[[Tensor], Tensor]
 
 RATIO = 10
@@ -44,7 +43,7 @@ def next_batch(
 
     Args:
         classifier: a torch module that gives N x C logits, trained on the labelled images; the
-            embedding is found by `embeddings.extract`. Or a function that returns both, (logits,
+            embedding is found by `outputs.outputs_of`. Or a function that returns both, (logits,
             embedding).
         images: the whole pool: an array, also a memory-mapped one, a tensor, or a `Dataset` of
             images or (image, label). Only the candidates and the labelled images are read.
@@ -69,7 +68,7 @@ def next_batch(
     """
     if not isinstance(seed, int | np.integer) or seed < 0:
         raise InputError(f"seed must be a whole number from 0, not {seed!r}")
-    size = _size(images)
+    size = length(images)
     labelled_L, labels_L = _labelled(labelled, labels, size)
     pool = Pool(size)
     pool.label(labelled_L)
@@ -99,7 +98,7 @@ def batches(
     """The classifier's input for these images, `size` at a time; with a bar where it takes long."""
     starts = range(0, len(indices), size)
     for start in progress(starts, len(starts), "batches of images", after=2):
-        yield prepared(_rows(images, indices[start : start + size]), classifier, preprocess)
+        yield prepared(rows(images, indices[start : start + size]), classifier, preprocess)
 
 
 def candidate_rng(seed: int, labels: int) -> np.random.Generator:
@@ -115,11 +114,11 @@ def state_from(
     layer: str | None = None,
 ) -> State:
     """Eq. 1 for any classifier: from batches of candidates and of labelled images."""
-    known = extract(classifier, labelled, layer)
+    known = outputs_of(classifier, labelled, layer)
     classes = known.logits_N_C.shape[1]
     if labels_L.max() >= classes:
         raise InputError(f"labels reach {labels_L.max()}, but the classifier has {classes} classes")
-    seen = extract(classifier, candidates, layer)
+    seen = outputs_of(classifier, candidates, layer)
     return describe(
         seen.logits_N_C,
         seen.embedding_N_D,
@@ -154,36 +153,6 @@ def prepared(raw: Tensor, classifier: Classify, preprocess: Preprocess | None) -
             "e.g. lambda images: images[:, None].float() / 255"
         )
     return raw
-
-
-def _size(images: Images) -> int:
-    if isinstance(images, IterableDataset) or not hasattr(images, "__getitem__"):
-        raise InputError("images must be an array, a tensor or a Dataset that can be indexed")
-    try:
-        return len(images)  # type: ignore[arg-type]
-    except TypeError as error:
-        raise InputError("images must have a length") from error
-
-
-def _rows(images: Images, indices: np.ndarray) -> Tensor:
-    if isinstance(images, Tensor):
-        return images[torch.from_numpy(indices).to(images.device)]
-    if isinstance(images, np.ndarray):
-        # A copy, in the processor's byte order: torch must not write to a file.
-        return torch.from_numpy(np.array(images[indices], dtype=images.dtype.newbyteorder("=")))
-    items = [images[int(index)] for index in indices]
-    rows = [item[0] if isinstance(item, tuple | list) else item for item in items]
-    for image in rows:
-        if not isinstance(image, Tensor | np.ndarray):
-            raise InputError(
-                f"the data set gives {type(image).__name__}, not a tensor or an array; give it a "
-                "transform, such as torchvision's ToTensor()"
-            )
-    if len({image.shape for image in rows}) > 1:
-        raise InputError(
-            "the data set's images differ in size; give it a transform that resizes them"
-        )
-    return torch.stack([torch.as_tensor(image) for image in rows])
 
 
 def _labelled(labelled: Any, labels: Any, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -15,7 +15,7 @@ from ialelib import cycle, policy, state
 from ialelib.cycle import CycleConfig
 from ialelib.data import DataSet
 from ialelib.inference import adapt, selection
-from ialelib.inference.embeddings import extract
+from ialelib.inference.outputs import outputs_of
 from ialelib.inference.selection import next_batch
 from ialelib.models import CNN
 from ialelib.training import fit
@@ -154,7 +154,7 @@ def test_preprocess_makes_the_input(images: Tensor) -> None:
 
 def test_embedding_is_what_the_head_reads(images: Tensor) -> None:
     model = network().eval()
-    seen = extract(model, [images[:100], images[100:]])
+    seen = outputs_of(model, [images[:100], images[100:]])
     with torch.no_grad():
         torch.testing.assert_close(seen.embedding_N_D, model[:3](images))
         torch.testing.assert_close(seen.logits_N_C, model(images))
@@ -166,7 +166,7 @@ def test_own_classifiers_are_seen_as_their_own_output(small_digits: DataSet) -> 
     model = CNN(10, (28, 28)).eval()
     raw = torch.from_numpy(small_digits.train_inputs[:5])
     inputs = selection.prepared(raw, model, None)
-    seen = extract(model, [inputs])
+    seen = outputs_of(model, [inputs])
     logits_N_C, embedding_N_D = model(inputs)
     torch.testing.assert_close(seen.logits_N_C, logits_N_C.detach())
     torch.testing.assert_close(seen.embedding_N_D, embedding_N_D.detach())
@@ -188,7 +188,7 @@ class Wrapped(nn.Module):
 @pytest.mark.parametrize("number", [torch.float32, torch.float64, torch.bfloat16])
 def test_log_softmax_after_the_head_changes_nothing(images: Tensor, number: torch.dtype) -> None:
     after = Wrapped(lambda logits: logits.log_softmax(1)).to(number)
-    seen = extract(after, [images])
+    seen = outputs_of(after, [images])
     torch.testing.assert_close(
         seen.embedding_N_D, network().eval()[:3](images).detach(), atol=0.02, rtol=0.02
     )
@@ -221,7 +221,7 @@ def test_layer_names_the_head_where_it_cannot_be_found(images: Tensor) -> None:
     model = nn.Sequential(*body, head, nn.Flatten())
     with pytest.raises(InputError, match="are not the output of an nn"):
         chosen(model, images)
-    seen = extract(model, [images], layer="4")
+    seen = outputs_of(model, [images], layer="4")
     torch.testing.assert_close(seen.embedding_N_D, body[:3](images).detach())
     assert seen.head_weight_C_D is not None
     torch.testing.assert_close(seen.head_weight_C_D, head.weight.detach()[:, :, 0, 0])

@@ -17,7 +17,7 @@ NAME_IT = "name the layer whose input is the embedding in `layer`"
 
 
 @dataclass(frozen=True)
-class Extracted:
+class Outputs:
     """A classifier's outputs for N images: float32 on the CPU.
 
     `head_weight_C_D` are the weights of the softmax layer, or None where they are not known.
@@ -37,7 +37,9 @@ class Call:
     given: Any
 
 
-def extract(classifier: Classify, batches: Iterable[Tensor], layer: str | None = None) -> Extracted:
+def outputs_of(
+    classifier: Classify, batches: Iterable[Tensor], layer: str | None = None
+) -> Outputs:
     """Logits and embeddings of all batches, in evaluation mode and without gradients (Sec. 3.2).
 
     The embedding is the input of the last `nn.Linear` whose output are the logits (a log-softmax
@@ -67,7 +69,7 @@ def extract(classifier: Classify, batches: Iterable[Tensor], layer: str | None =
     for name, values in (("logits", logits_N_C), ("embeddings", embedding_N_D)):
         if not values.isfinite().all():
             raise InputError(f"the classifier's {name} hold NaN or infinite values")
-    return Extracted(logits_N_C, embedding_N_D, seen[0].head_weight_C_D)
+    return Outputs(logits_N_C, embedding_N_D, seen[0].head_weight_C_D)
 
 
 @contextmanager
@@ -109,7 +111,7 @@ def _watched(classifier: nn.Module, layer: str | None) -> list[nn.Module]:
     return [named[layer]]
 
 
-def _see(classifier: nn.Module, batch: Tensor, calls: list[Call], layer: str | None) -> Extracted:
+def _see(classifier: nn.Module, batch: Tensor, calls: list[Call], layer: str | None) -> Outputs:
     calls.clear()
     given = _logits(classifier(_moved(batch, classifier)), len(batch))
     call = _last(calls, given, layer)
@@ -118,7 +120,7 @@ def _see(classifier: nn.Module, batch: Tensor, calls: list[Call], layer: str | N
     if not isinstance(call.taken, Tensor) or call.taken.shape[:1] != batch.shape[:1]:
         raise InputError(f"the input of layer {layer!r} is not a tensor with a row for each image")
     embedding = call.taken.flatten(1)
-    return Extracted(_plain(given), _plain(embedding), _weight(call, given, embedding))
+    return Outputs(_plain(given), _plain(embedding), _weight(call, given, embedding))
 
 
 def _moved(batch: Tensor, classifier: nn.Module) -> Tensor:
@@ -182,13 +184,13 @@ def _weight(call: Call, logits_N_C: Tensor, embedding_N_D: Tensor) -> Tensor | N
     return _plain(weight.reshape(shape)) if _same(given, logits_N_C) else None
 
 
-def _pair(output: Any, count: int) -> Extracted:
+def _pair(output: Any, count: int) -> Outputs:
     if not isinstance(output, tuple) or len(output) != 2:
         raise InputError("a function as classifier must return (logits, embedding)")
     logits_N_C, embedding = _logits(output, count), output[1]
     if not isinstance(embedding, Tensor) or embedding.ndim < 2 or len(embedding) != count:
         raise InputError(f"a function as classifier must give {count} embeddings, N x D")
-    return Extracted(_plain(logits_N_C), _plain(embedding.flatten(1)), None)
+    return Outputs(_plain(logits_N_C), _plain(embedding.flatten(1)), None)
 
 
 def _plain(values: Tensor) -> Tensor:
