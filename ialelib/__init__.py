@@ -25,7 +25,7 @@ The core, in reading order; each module imports only from those before it:
 
 Rooms around it:
 
-    inference     next_batch for your own pool; other embedding widths; scikit-activeml
+    inference     next_batch for your own pool; embeddings by backbones; scikit-activeml
     experiments   compare; overlap, sizes, run time, training cost, ALIL
     plots         every figure
     params        the notebooks' parameters

@@ -4,8 +4,9 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    ["adapt", "images", "outputs", "scikit_activeml", "selection"],
+    ["adapt", "backbones", "images", "outputs", "scikit_activeml", "selection"],
     {
+        "backbones": ["extract", "extract_set"],
         "outputs": ["outputs_of"],
         "scikit_activeml": ["LearnedPolicy"],
         "selection": ["next_batch"],
