@@ -18,6 +18,7 @@ from ialelib.fisher import bait as fisher_bait
 from ialelib.greedy import check_offer, k_centre, k_means_pp
 from ialelib.models import Classifier
 from ialelib.training import predict, predict_often
+from ialelib.utils.cpu import one_thread
 from ialelib.utils.errors import InputError, unknown
 
 MC_PASSES = 20
@@ -204,6 +205,7 @@ def coverage(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
     return cover(query.embedding_N_D, query.labelled_embedding_L_D, acq, rng)
 
 
+@one_thread()
 def uherding(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
     """`coverage.cover` weighted by 1 - margin, its radius shrinking (UHerding, Bae et al. 2025).
 
@@ -218,6 +220,7 @@ def uherding(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
     return cover(*known, acq, rng, 1.0 - margins(probs_N_C), shrinking=True)
 
 
+@one_thread()
 def dropquery(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
     """Centres of the samples whose prediction dropout changes (DropQuery, Gupte et al. 2024).
 
