@@ -14,6 +14,7 @@ from ialelib.greedy import check_finite, check_offer
 from ialelib.utils.cpu import one_thread
 
 REFERENCES = 2000
+MEDIAN_OF = 500
 CHUNK = 256
 RADIUS = 0.75
 SAME = 1e-6  # squared distance of unit vectors that is no more than float32's rounding
@@ -88,9 +89,10 @@ def cover(
 def median_radius(square_N_R: Tensor) -> float:
     """.75 times the median distance between candidates, from squared ones; 1 if that is 0.
 
-    The first R of the N candidates are those of the columns.
+    The first R of the N candidates are those of the columns, in random order; no more than 500 of
+    them count.
     """
-    first, second = np.triu_indices(min(square_N_R.shape[1], 500), 1)
+    first, second = np.triu_indices(min(square_N_R.shape[1], MEDIAN_OF), 1)
     return RADIUS * math.sqrt(_median(square_N_R[first, second])) or 1.0
 
 
