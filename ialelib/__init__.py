@@ -14,7 +14,12 @@ The core, in reading order; each module imports only from those before it:
     recipes       how long and how fast a classifier is trained                      Sec. 4.2
     training      fit, fit_many, predict
     greedy        k-centre and k-means++, the greedy parts of CoreSet and BADGE      A.1.1
+    coverage      greedy cover by a kernel: MaxHerding, UHerding
+    clusters      k-means: TypiClust, the last step of DropQuery
+    fisher        BAIT in rank-one form
     experts       random, entropy, confidence, mc_dropout, ensemble, coreset, badge  A.1.1, Eqs. 3-4
+                  margin, typiclust, coverage, uherding, dropquery, bait
+    oracle        the best of many batches by their true labels: an upper line
     state         what the policy sees: encode                                       Sec. 3.2, Eq. 1
     policy        the policy network, its loss, fit_policy, load_policy              Sec. 3.2, Eq. 2
     cycle         run_cycle: one active-learning cycle with any strategy             Sec. 3.1
@@ -43,8 +48,9 @@ __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
-        *("data", "models", "recipes", "training", "greedy", "experts", "state", "policy"),
-        *("cycle", "rollout", "dagger", "metrics", "results"),
+        *("data", "models", "recipes", "training", "greedy", "coverage", "clusters", "fisher"),
+        *("experts", "oracle", "state", "policy", "cycle", "rollout", "dagger", "metrics"),
+        "results",
         *("inference", "experiments", "plots", "params", "runner", "demo", "labelling"),
         *("kernels", "utils"),
     ],

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from ialelib.data import DataSet, Pool, balanced, check_indices
-from ialelib.experts import ENSEMBLE_MEMBERS, EXPERTS, Expert, Query, dropouts
+from ialelib.experts import ENSEMBLE_MEMBERS, EXPERTS, Expert, Query, check_dropout
 from ialelib.models import Architecture, Classifier, Factory, build
+from ialelib.oracle import ORACLE, best
 from ialelib.policy import Policy
 from ialelib.recipes import TrainJob, recipe
 from ialelib.training import correct_mask, fit_many, with_members
@@ -18,7 +19,8 @@ from ialelib.utils.errors import InputError, unknown
 from ialelib.utils.seeds import derive, stream
 
 Strategy = str | Expert | Policy
-"""An expert's or a policy's name, a function with an expert's signature, or a policy."""
+"""An expert's or a policy's name, a function with an expert's signature, or a policy; `run_cycle`
+also takes "oracle"."""
 Kept = TypeVar("Kept")
 Acquire = Callable[[Classifier | None], tuple[Kept, np.ndarray, Classifier | None]]
 """From the classifier of D_lab, where one is trained already: what to keep of an acquisition, the
@@ -225,11 +227,12 @@ def check(
     model = build(config.architecture(data), seed=0)
     names = [name_of(strategy) for strategy in strategies]
     for strategy in strategies:
-        acquisition_function(strategy, policies)
+        if strategy != ORACLE:
+            acquisition_function(strategy, policies)
         if policy := policy_of(strategy, policies):
             policy.check(model.head.out_features, model.head.in_features)
         if strategy == "mc_dropout":
-            dropouts(model)
+            check_dropout(model)
     if len(set(names)) < len(names):
         raise InputError(f"two strategies have the same name: {', '.join(names)}")
 
@@ -244,9 +247,10 @@ def run_cycle(
     """One cycle: a row for every size of the labelled set (Sec. 3.1).
 
     `strategy` is an expert's name, that of one of `policies`, or a function or policy of one's
-    own. Columns: dataset, classifier, strategy, seed, labels, accuracy (test set, 0 to 1),
-    fit_seconds, query_seconds (for the ensemble with the training of its members; both 0 where
-    nothing was done), chosen (indices of the batch taken next, separated by blanks).
+    own; or "oracle", the best of many batches by their true labels (`oracle.best`). Columns:
+    dataset, classifier, strategy, seed, labels, accuracy (test set, 0 to 1), fit_seconds,
+    query_seconds (with the training of the ensemble's members and of the oracle's classifiers;
+    both 0 where nothing was done), chosen (indices of the batch taken next, separated by blanks).
 
     Raises:
         InputError: as `check`, before anything is trained.
@@ -267,7 +271,11 @@ def run_cycle(
         started = time.perf_counter()
         members = fit_many(cycle.member_jobs()) if strategy == "ensemble" else ()
         sub_pool = cycle.sub_pool()
-        batch = sub_pool[cycle.select(cycle.query(model, sub_pool, members), strategy, policies)]
+        if strategy == ORACLE:
+            batch = sub_pool[best(cycle, model, sub_pool)]
+        else:
+            query = cycle.query(model, sub_pool, members)
+            batch = sub_pool[cycle.select(query, strategy, policies)]
         row |= {"query_seconds": time.perf_counter() - started, "chosen": joined(batch)}
         return row, batch, None
 

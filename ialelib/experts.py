@@ -12,13 +12,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ialelib.clusters import central, typical
+from ialelib.coverage import cover, directions, held_out_accuracy, temperature
+from ialelib.fisher import bait as fisher_bait
 from ialelib.greedy import check_offer, k_centre, k_means_pp
 from ialelib.models import Classifier
 from ialelib.training import predict, predict_often
+from ialelib.utils.cpu import one_thread
 from ialelib.utils.errors import InputError, unknown
 
 MC_PASSES = 20
 ENSEMBLE_MEMBERS = 5
+DROPQUERY_PASSES = 3
 
 
 @dataclass
@@ -63,6 +68,12 @@ class Query:
         """Embeddings of the labelled set."""
         return self._labelled[1]
 
+    @torch.inference_mode()
+    def from_embedding(self, embedding_N_D: Tensor) -> Tensor:
+        """Logits of the softmax layer alone for these embeddings, N x C."""
+        head = self.model.head
+        return head(embedding_N_D.to(head.weight.device)).cpu()
+
     @cached_property
     def probs_N_C(self) -> Tensor:
         """Softmax probabilities of the sub-pool."""
@@ -99,6 +110,17 @@ def confidence(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
     return top(-query.probs_N_C.amax(1).numpy(), acq, rng)
 
 
+def margin(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
+    """Smallest p(1) - p(2), the two most likely classes' probabilities (Scheffer et al. 2001)."""
+    return top(-margins(query.probs_N_C).numpy(), acq, rng)
+
+
+def margins(probs_N_C: Tensor) -> Tensor:
+    """p(1) - p(2), N values."""
+    first_N, second_N = probs_N_C.topk(2, dim=1).values.unbind(1)
+    return first_N - second_N
+
+
 def variation_ratio(votes_M_N: Tensor) -> np.ndarray:
     """1 - m/M for the m of M votes that agree with the mode, N values.
 
@@ -109,15 +131,14 @@ def variation_ratio(votes_M_N: Tensor) -> np.ndarray:
 
 
 def dropouts(model: nn.Module) -> list[nn.Dropout]:
-    """The dropout layers of a classifier.
+    """The dropout layers of a classifier."""
+    return [m for m in model.modules() if isinstance(m, nn.Dropout) and m.p > 0]
 
-    Raises:
-        InputError: it has none, so MC-Dropout is undefined for it.
-    """
-    drops = [m for m in model.modules() if isinstance(m, nn.Dropout) and m.p > 0]
-    if not drops:
+
+def check_dropout(model: nn.Module) -> None:
+    """Raises InputError for a classifier without dropout: MC-Dropout is undefined for it."""
+    if not dropouts(model):
         raise InputError("mc_dropout needs a classifier with dropout; this one has none")
-    return drops
 
 
 def mc_dropout(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
@@ -126,6 +147,7 @@ def mc_dropout(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
     Raises:
         InputError: the classifier has no dropout.
     """
+    check_dropout(query.model)
     drops = dropouts(query.model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**62)))
@@ -170,6 +192,65 @@ def residuals(probs_N_C: Tensor) -> Tensor:
     return residual_N_C
 
 
+def typiclust(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
+    """`clusters.typical`: the typical sample of each large new cluster (Hacohen et al. 2022)."""
+    return typical(query.embedding_N_D, query.labelled_embedding_L_D, acq, rng)
+
+
+def coverage(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
+    """`coverage.cover`: greedy gain of a kernel's cover, unweighted (MaxHerding, Bae et al. 2024).
+
+    ProbCover (Yehuda et al. 2022) is the same with a ball for a kernel.
+    """
+    return cover(query.embedding_N_D, query.labelled_embedding_L_D, acq, rng)
+
+
+@one_thread()
+def uherding(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
+    """`coverage.cover` weighted by 1 - margin, its radius shrinking (UHerding, Bae et al. 2025).
+
+    The paper takes the temperature of the softmax with the least calibration error on parts of the
+    labelled set, held out from classifiers that it trains for that. Here no classifier is trained:
+    `coverage.temperature` fits the candidates' confidence to `coverage.held_out_accuracy`.
+    """
+    known = query.embedding_N_D, query.labelled_embedding_L_D
+    classes = query.logits_N_C.shape[1]
+    accuracy = held_out_accuracy(directions(*known)[1], torch.tensor(query.labels_L), classes)
+    probs_N_C = (query.logits_N_C / temperature(query.logits_N_C, accuracy)).softmax(1)
+    return cover(*known, acq, rng, 1.0 - margins(probs_N_C), shrinking=True)
+
+
+@one_thread()
+def dropquery(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
+    """Centres of the samples whose prediction dropout changes (DropQuery, Gupte et al. 2024).
+
+    Three passes drop .75 of the embedding, the softmax layer's input. Those that change their class
+    in more than half of the passes, or the `acq` that change most often if these are fewer, are
+    clustered by their embeddings, and the nearest to each centre chosen (`clusters.central`).
+    """
+    shape = query.embedding_N_D.shape
+    check_offer(acq, shape[0])
+    changes_N = np.zeros(shape[0], dtype=np.int64)
+    for _ in range(DROPQUERY_PASSES):
+        kept_N_D = torch.from_numpy(rng.integers(4, size=shape, dtype=np.uint8) == 0)
+        logits_N_C = query.from_embedding(query.embedding_N_D * kept_N_D * 4.0)
+        changes_N += (logits_N_C.argmax(1) != query.logits_N_C.argmax(1)).numpy()
+    unsure_K = np.flatnonzero(2 * changes_N > DROPQUERY_PASSES)
+    offered_K = unsure_K if len(unsure_K) >= acq else top(changes_N, acq, rng)
+    return central(query.embedding_N_D, offered_K, acq, rng)
+
+
+def bait(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
+    """`fisher.bait`: the batch of most information about the pool, rank one (Ash et al. 2021)."""
+    known = query.labelled_embedding_L_D, spread(query.labelled_logits_L_C.softmax(1))
+    return fisher_bait(query.embedding_N_D, spread(query.probs_N_C), *known, acq, rng)
+
+
+def spread(probs_N_C: Tensor) -> Tensor:
+    """1 - sum_c p_c^2, N values: the trace of diag(p) - p p^T."""
+    return (1.0 - probs_N_C.square().sum(1)).clamp(min=0.0)  # rounding may make it negative
+
+
 EXPERTS: dict[str, Expert] = {
     "random": random,
     "entropy": entropy,
@@ -178,6 +259,12 @@ EXPERTS: dict[str, Expert] = {
     "ensemble": ensemble,
     "coreset": coreset,
     "badge": badge,
+    "margin": margin,
+    "typiclust": typiclust,
+    "coverage": coverage,
+    "uherding": uherding,
+    "dropquery": dropquery,
+    "bait": bait,
 }
 PAPER_EXPERTS = ("mc_dropout", "ensemble", "coreset", "badge", "confidence", "entropy")
 

@@ -78,9 +78,9 @@ class _Gaps:
         self.seen_N = np.full(len(embedding_N_D), LIKELY)
         self.front_F, self.beyond = np.empty(0, dtype=np.int64), np.inf
         for part in _parts(len(embedding_N_D), chunk):
-            rows_B_D = _check_finite(read(embedding_N_D, part))
+            rows_B_D = check_finite(read(embedding_N_D, part))
             for block in _parts(len(labelled_L_D), BLOCK):
-                centres_K_D = _check_finite(read(labelled_L_D, block))
+                centres_K_D = check_finite(read(labelled_L_D, block))
                 bound_B = _likely_gaps(rows_B_D, centres_K_D).numpy()
                 self.bound_N[part] = np.minimum(self.bound_N[part], bound_B)
 
@@ -181,9 +181,9 @@ class _Gradients:
         self.length_N, self.norm_N = np.empty((2, len(embedding_N_D)))
         for part in self.parts:
             a_B_C, h_B_D = (read(rows, part, torch.float64) for rows in self.sources)
-            length_B = _check_finite(h_B_D.norm(dim=1))
+            length_B = check_finite(h_B_D.norm(dim=1))
             self.length_N[part] = length_B.numpy()
-            self.norm_N[part] = _check_finite((a_B_C.norm(dim=1) * length_B).square()).numpy()
+            self.norm_N[part] = check_finite((a_B_C.norm(dim=1) * length_B).square()).numpy()
         self.nearest_N = np.full_like(self.norm_N, np.inf)
 
     def add(self, i: int) -> None:
@@ -218,7 +218,8 @@ def _parts(count: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def _check_finite(numbers: Tensor) -> Tensor:
+def check_finite(numbers: Tensor) -> Tensor:
+    """The numbers as they are; raises InputError for NaN or infinity."""
     if not numbers.isfinite().all():
         raise InputError("embeddings and residuals must be finite; these hold NaN or infinity")
     return numbers

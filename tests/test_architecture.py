@@ -14,8 +14,9 @@ import ialelib as iale
 ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "ialelib"
 CORE = (
-    *("data", "models", "recipes", "training", "greedy", "experts", "state", "policy"),
-    *("cycle", "rollout", "dagger", "metrics", "results"),
+    *("data", "models", "recipes", "training", "greedy", "coverage", "clusters", "fisher"),
+    *("experts", "oracle", "state", "policy", "cycle", "rollout"),
+    *("dagger", "metrics", "results"),
 )
 BELOW = ("utils", "kernels")
 ABOVE = ("inference", "experiments", "plots", "params", "runner")

@@ -17,11 +17,13 @@ from sklearn.metrics.pairwise import euclidean_distances
 from torch import Tensor
 
 from ialelib import experts
+from ialelib.coverage import cover, directions, held_out_accuracy, temperature
 from ialelib.experts import EXPERTS, Query
 from ialelib.models import Architecture, Classifier, build
 from ialelib.utils.errors import InputError
 
 NAMES = sorted(EXPERTS)
+NEW = ("typiclust", "coverage", "uherding", "dropquery", "bait")
 N = 40
 
 
@@ -101,6 +103,12 @@ def test_confidence_and_entropy_part_ways_where_they_should() -> None:
     logits = np.log([[0.9, 0.05, 0.05], [0.499, 0.499, 0.002], [0.52, 0.24, 0.24]])
     assert choose("confidence", ask(logits), 2) == [1, 2]
     assert choose("entropy", ask(logits), 2) == [2, 1]
+
+
+def test_margin_looks_at_the_two_most_likely_classes() -> None:
+    # Margins .4, .05 and .28; confidence and entropy put row 2 first, or last but one.
+    logits = np.log([[0.6, 0.2, 0.2], [0.5, 0.45, 0.05], [0.52, 0.24, 0.24]])
+    assert choose("margin", ask(logits), 3) == [1, 2, 0]
 
 
 def test_variation_ratio_by_hand() -> None:
@@ -242,6 +250,60 @@ def test_badge_is_k_means_plus_plus_on_explicit_gradients(seed: int) -> None:
         weight[expected] = 0
         expected.append(int(rng.choice(60, p=weight / weight.sum())))
     assert choose("badge", query, 10, seed) == expected
+
+
+def test_uherding_is_coverage_of_what_a_scaled_softmax_is_unsure_of() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], 4)
+    query = ask(3 * scattered(60, 3), np.eye(3)[labels] + rng.normal(size=(12, 3)))
+    query.labels_L = labels
+    known = query.embedding_N_D, query.labelled_embedding_L_D
+    accuracy = held_out_accuracy(directions(*known)[1], torch.from_numpy(labels), 3)
+    scale = temperature(query.logits_N_C, accuracy)
+    assert 1.05 < scale < 9
+    first, second = np.sort((query.logits_N_C / scale).softmax(1).numpy(), axis=1)[:, :-3:-1].T
+    weight_N = torch.from_numpy(1 - (first - second))
+    expected = cover(*known, 10, np.random.default_rng(0), weight_N, shrinking=True)
+    assert choose("uherding", query, 10) == expected.tolist()
+    assert expected.tolist() != choose("coverage", query, 10)
+
+
+def test_dropquery_offers_what_changes_in_most_of_three_passes() -> None:
+    # A single large value survives or all logits are 0 (class 0); even rows are of class 0 anyway.
+    points = np.eye(2)[np.arange(N) % 2] * (1 + scattered(N, 1) ** 2)
+    chosen = choose("dropquery", ask(points), 6)
+    assert all(i % 2 == 1 for i in chosen)
+    rng = np.random.default_rng(0)
+    kept = np.stack([rng.integers(4, size=(N, 2), dtype=np.uint8) == 0 for _ in range(3)])
+    dropped = 3 - kept[:, :, 1].sum(0)
+    assert all(dropped[i] >= 2 for i in chosen)
+
+
+def test_dropquery_takes_the_most_inconsistent_where_too_few_change() -> None:
+    # Predictions of class 0 never change: all logits are 0 where the value is dropped.
+    points = np.eye(2)[[0] * 35 + [1] * 5]
+    assert set(choose("dropquery", ask(points), 10)) >= {35, 36, 37, 38, 39}
+
+
+@pytest.mark.parametrize("name", ["coreset", "typiclust", "coverage", "bait"])
+def test_geometry_looks_at_the_labelled_set(name: str) -> None:
+    # Two groups, one of which is labelled already: the first choice is from the other one.
+    points = np.repeat(np.eye(2), 20, axis=0) * 3 + 0.1 * scattered(40, 2)
+    for known, other in ((0, range(20, 40)), (25, range(20))):
+        assert choose(name, ask(points, points[[known, known + 1]]), 1)[0] in other
+
+
+@pytest.mark.parametrize("name", ["coreset", "badge", *NEW])
+def test_embeddings_that_are_not_finite_are_refused(name: str) -> None:
+    points = scattered()
+    points[:, 2] = np.nan
+    with pytest.raises(InputError, match="must be finite"):
+        choose(name, ask(points), 5)
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_certain_predictions_are_no_trouble(name: str) -> None:
+    assert len(set(choose(name, ask(np.eye(6)[np.arange(N) % 6] * 200), 12))) == 12
 
 
 def test_a_misspelt_expert_gets_the_nearest_name() -> None:

@@ -23,10 +23,17 @@ LOOKS: dict[str, tuple[str, str, Any]] = {
     "ensemble": ("Ensemble", "#56B4E9", (5, 1, 1, 1)),
     "coreset": ("CoreSet", "#009E73", (2, 1)),
     "badge": ("BADGE", "#CC79A7", (1, 1, 3, 1)),
+    "margin": ("Margin", "#8C6D31", (2, 2)),
+    "typiclust": ("TypiClust", "#B2182B", (4, 1, 1, 1)),
+    "coverage": ("Coverage", "#1B7837", (7, 1)),
+    "uherding": ("UHerding", "#5E4FA2", (7, 1, 1, 1)),
+    "dropquery": ("DropQuery", "#35978F", (3, 2)),
+    "bait": ("BAIT", "#BF5B17", (2, 1, 1, 1)),
     "alil": ("ALIL", "#7F7F7F", (6, 2, 1, 2)),
+    "oracle": ("Oracle", "#A6A6A6", ""),
 }
-"""Each strategy's name in figures, colour (Okabe & Ito 2008, the yellow darkened for white paper)
-and dashes."""
+"""Each strategy's name in figures, colour and dashes. The paper's have the colours of Okabe & Ito
+(2008), the yellow darkened for white paper; the oracle, which is no strategy to use, is grey."""
 NAMES = {strategy: name for strategy, (name, _, _) in LOOKS.items()}
 COLOURS = {strategy: colour for strategy, (_, colour, _) in LOOKS.items()}
 DASHES = {strategy: dashes for strategy, (_, _, dashes) in LOOKS.items()}

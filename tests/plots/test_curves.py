@@ -15,7 +15,7 @@ POLICIES = ["mine", "yours", "theirs"]
 
 
 def test_every_strategy_has_a_look_and_a_name() -> None:
-    assert {*EXPERTS, "policy", "alil"} == set(COLOURS) == set(DASHES) == set(NAMES)
+    assert {*EXPERTS, "policy", "alil", "oracle"} == set(COLOURS) == set(DASHES) == set(NAMES)
 
 
 def test_known_strategies_look_the_same_whatever_stands_beside_them() -> None:
@@ -48,7 +48,7 @@ def curves() -> pd.DataFrame:
 
 
 def test_own_functions_look_different_from_the_policy_beside_them() -> None:
-    looks = styles(["random", "margin", "policy"])
+    looks = styles(["random", "own", "policy"])
     assert looks["policy"] == styles(["policy"])["policy"]
     assert len(set(looks.values())) == 3
 
@@ -67,12 +67,12 @@ def test_curves_of_policies_by_name_have_their_colours_and_seeds() -> None:
 
 
 def test_experts_of_ones_own_have_their_share_of_wins_and_other_columns_have_none() -> None:
-    shares = {"badge": [0.5, 0.25], "margin": [0.25, 0.5], "entropy": [0.25, 0.25]}
+    shares = {"badge": [0.5, 0.25], "own": [0.25, 0.5], "entropy": [0.25, 0.25]}
     about = {"episode": [1, 2], "loss": [0.7, 0.5], "acted": [0.0, 0.5], "seconds": [1.0, 2.0]}
     right = policy_training(pd.DataFrame(about | shares | {"seed": 0})).axes[1]
     legend = right.get_legend()
     assert legend is not None
-    assert [text.get_text() for text in legend.get_texts()] == ["margin", "Entropy", "BADGE"]
+    assert [text.get_text() for text in legend.get_texts()] == ["own", "Entropy", "BADGE"]
     tops = [bar.get_y() + bar.get_height() for bar in right.patches[-2:]]  # type: ignore[attr-defined]
     assert tops == [100, 100]
 
