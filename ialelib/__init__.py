@@ -12,6 +12,7 @@ The core, in reading order; each module imports only from those before it:
     data          load_data, toy_gaussians, DataSet; the pool of a cycle             Sec. 4.1
     models        classifiers that return logits and an embedding; dropout           Sec. 4.1
     recipes       how long and how fast a classifier is trained                      Sec. 4.2
+    probe         softmax regression on embeddings, many labelled sets at once
     training      fit, fit_many, predict
     greedy        k-centre and k-means++, the greedy parts of CoreSet and BADGE      A.1.1
     coverage      greedy cover by a kernel: MaxHerding, UHerding
@@ -21,6 +22,8 @@ The core, in reading order; each module imports only from those before it:
                   margin, typiclust, coverage, uherding, dropquery, bait
     oracle        the best of many batches by their true labels: an upper line
     state         what the policy sees: encode                                       Sec. 3.2, Eq. 1
+    features      what the generalist knows of a candidate, given the batch so far
+    generalist    a policy for any classifier, width, number of classes and pool
     policy        the policy network, its loss, fit_policy, load_policy              Sec. 3.2, Eq. 2
     cycle         run_cycle: one active-learning cycle with any strategy             Sec. 3.1
     rollout       the record of an episode, and the examples to learn from it        Sec. 3.3
@@ -31,6 +34,7 @@ The core, in reading order; each module imports only from those before it:
 Rooms around it:
 
     inference     next_batch for your own pool; embeddings by backbones; scikit-activeml
+    search        how the generalist is trained: tasks, imitation, policy search
     experiments   compare; overlap, sizes, run time, training cost, ALIL
     plots         every figure
     params        the notebooks' parameters
@@ -48,16 +52,17 @@ __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
-        *("data", "models", "recipes", "training", "greedy", "coverage", "clusters", "fisher"),
-        *("experts", "oracle", "state", "policy", "cycle", "rollout", "dagger", "metrics"),
-        "results",
-        *("inference", "experiments", "plots", "params", "runner", "demo", "labelling"),
+        *("data", "models", "recipes", "probe", "training", "greedy", "coverage", "clusters"),
+        *("fisher", "experts", "oracle", "state", "features", "generalist", "policy", "cycle"),
+        *("rollout", "dagger", "metrics", "results"),
+        *("inference", "search", "experiments", "plots", "params", "runner", "demo", "labelling"),
         *("kernels", "utils"),
     ],
     submod_attrs={
         "data": ["DataSet", "load_data", "toy_gaussians"],
         "training": ["fit", "fit_many", "predict"],
         "experts": ["EXPERTS", "Query"],
+        "generalist": ["Generalist"],
         "policy": ["Policy", "load_policy", "save_policy"],
         "cycle": ["Cycle", "CycleConfig", "run_cycle"],
         "dagger": ["DaggerConfig", "train_policy"],

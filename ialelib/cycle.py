@@ -10,15 +10,16 @@ import pandas as pd
 
 from ialelib.data import DataSet, Pool, balanced, check_indices
 from ialelib.experts import ENSEMBLE_MEMBERS, EXPERTS, Expert, Query, check_dropout
+from ialelib.generalist import Generalist
 from ialelib.models import Architecture, Classifier, Factory, build
 from ialelib.oracle import ORACLE, best
-from ialelib.policy import Policy
+from ialelib.policy import GENERALIST, AnyPolicy, Policy, load_policy
 from ialelib.recipes import TrainJob, recipe
 from ialelib.training import correct_mask, fit_many, with_members
 from ialelib.utils.errors import InputError, unknown
 from ialelib.utils.seeds import derive, stream
 
-Strategy = str | Expert | Policy
+Strategy = str | Expert | AnyPolicy
 """An expert's or a policy's name, a function with an expert's signature, or a policy; `run_cycle`
 also takes "oracle"."""
 Kept = TypeVar("Kept")
@@ -157,7 +158,7 @@ class Cycle:
         )
 
     def select(
-        self, query: Query, strategy: Strategy, policies: Mapping[str, Policy] | None = None
+        self, query: Query, strategy: Strategy, policies: Mapping[str, AnyPolicy] | None = None
     ) -> np.ndarray:
         """Positions in the sub-pool of a strategy's batch.
 
@@ -182,20 +183,27 @@ def name_of(strategy: Strategy) -> str:
         return strategy
     if isinstance(strategy, Policy):
         return "policy"
+    if isinstance(strategy, Generalist):
+        return GENERALIST
     name = str(getattr(strategy, "__name__", ""))
     if not name.isidentifier():
         raise InputError(f"a strategy of your own needs a name: define it by `def`, not {strategy}")
     return name
 
 
-def policy_of(strategy: Strategy, policies: Mapping[str, Policy]) -> Policy | None:
-    """The policy that a strategy is, itself or by its name; None for all others."""
-    if isinstance(strategy, Policy):
+def policy_of(strategy: Strategy, policies: Mapping[str, AnyPolicy]) -> AnyPolicy | None:
+    """The policy that a strategy is, itself or by its name; None for all others.
+
+    "generalist" is the shipped one, unless `policies` has another of that name.
+    """
+    if isinstance(strategy, Policy | Generalist):
         return strategy
+    if strategy == GENERALIST and GENERALIST not in policies:
+        return load_policy(GENERALIST)
     return policies.get(strategy) if isinstance(strategy, str) else None
 
 
-def acquisition_function(strategy: Strategy, policies: Mapping[str, Policy]) -> Expert:
+def acquisition_function(strategy: Strategy, policies: Mapping[str, AnyPolicy]) -> Expert:
     """The function that chooses: an expert's or a policy's by name, or the one given.
 
     Raises:
@@ -206,7 +214,7 @@ def acquisition_function(strategy: Strategy, policies: Mapping[str, Policy]) -> 
     if not isinstance(strategy, str):
         return cast(Expert, strategy)
     if strategy not in EXPERTS:
-        raise unknown("strategy", strategy, [*EXPERTS, *policies])
+        raise unknown("strategy", strategy, [*EXPERTS, GENERALIST, *policies])
     return EXPERTS[strategy]
 
 
@@ -214,7 +222,7 @@ def check(
     data: DataSet,
     config: CycleConfig,
     strategies: Collection[Strategy],
-    policies: Mapping[str, Policy],
+    policies: Mapping[str, AnyPolicy],
 ) -> None:
     """Check that these strategies can run with this configuration on that data set.
 
@@ -242,7 +250,7 @@ def run_cycle(
     config: CycleConfig,
     strategy: Strategy,
     seed: int,
-    policies: Mapping[str, Policy] | None = None,
+    policies: Mapping[str, AnyPolicy] | None = None,
 ) -> pd.DataFrame:
     """One cycle: a row for every size of the labelled set (Sec. 3.1).
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -363,7 +363,7 @@ def _refit(
             "imitation": config.as_dict(),
         }
         policies.save_policy(policy, path)
-    return policies.load_policy(path)
+    return cast(Policy, policies.load_policy(path))
 
 
 def run_folder(parent: Path, data: DataSet, config: DaggerConfig) -> Path:

@@ -219,6 +219,17 @@ def _size(shape: tuple[int, ...]) -> int:
     return int(torch.Size(shape).numel())
 
 
+class Probe(Classifier):
+    """Softmax regression on inputs that are embeddings already, N x D (`probe.solve`)."""
+
+    def __init__(self, classes: int, shape: tuple[int, ...]) -> None:
+        super().__init__(_size(shape), classes, dropout=0.0)
+
+    @override
+    def features(self, inputs: Tensor) -> Tensor:
+        return inputs.flatten(1)
+
+
 class Own(Classifier):
     """Any torch module that returns N x C logits, as a classifier of this library.
 
@@ -265,6 +276,7 @@ CLASSIFIERS: dict[str, Factory] = {
     "mlp": MLP,
     "cnn": CNN,
     "resnet18": ResNet18,
+    "probe": Probe,
 }
 CONVOLUTIONAL = ("cnn", "resnet18")
 

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from ialelib.experts import Query, top
+from ialelib.features import NAMES
+from ialelib.generalist import Generalist
 from ialelib.state import FULL, NOT_FINITE, State, StateParts, encode, observe, widths
 from ialelib.utils.adam import Adam
 from ialelib.utils.cpu import one_thread
@@ -26,6 +28,7 @@ from ialelib.utils.errors import InputError, unknown
 from ialelib.utils.files import atomic
 from ialelib.utils.seeds import derive
 
+GENERALIST = "generalist"
 PACKAGE = Path(__file__).parent
 CHUNK = 4096
 SHIPPED = (PACKAGE / "policies", PACKAGE.parent / "policies")
@@ -123,44 +126,63 @@ class Policy(nn.Module):
         return digest.hexdigest()[:12]
 
 
-def save_policy(policy: Policy, path: Path) -> None:
+AnyPolicy = Policy | Generalist
+
+
+def save_policy(policy: AnyPolicy, path: Path) -> None:
     """Write a policy as safetensors; what is needed to use it, and `about`, go in the header."""
-    header = {
-        "classes": policy.classes,
-        "embedding": policy.embedding,
-        "parts": asdict(policy.parts),
-        "hidden": policy.hidden,
-        "about": policy.about,
-    }
+    if isinstance(policy, Generalist):
+        kind, tensors = GENERALIST, {"weight_F_2": policy.weight_F_2.contiguous()}
+        header: dict[str, Any] = {"features": NAMES}
+    else:
+        kind, tensors = "policy", policy.state_dict()
+        header = {
+            "classes": policy.classes,
+            "embedding": policy.embedding,
+            "parts": asdict(policy.parts),
+            "hidden": policy.hidden,
+        }
     with atomic(path) as temporary:
-        save_file(policy.state_dict(), temporary, {"policy": json.dumps(header)})
+        save_file(tensors, temporary, {kind: json.dumps(header | {"about": policy.about})})
 
 
-def load_policy(policy: str | Path | Policy) -> Policy:
+def load_policy(policy: str | Path | AnyPolicy) -> AnyPolicy:
     """A shipped policy by name, e.g. `load_policy("mnist-cnn")`, one by file, or itself.
 
     Raises:
         InputError: no such file or name, or not a policy file, or a damaged one.
     """
-    if isinstance(policy, Policy):
+    if isinstance(policy, Policy | Generalist):
         return policy
     if not isinstance(policy, str | Path):
         raise InputError(f"policy must be a name, a file or a policy, not {policy!r}")
     path = _find(policy)
     try:
         with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {})["policy"])
+            headers = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        sizes = header["classes"], header["embedding"], StateParts(**header["parts"])
-        found = fresh_policy(*sizes, hidden=header["hidden"])
-        found.load_state_dict(weights)
-        found.about = header["about"]
+        if GENERALIST in headers:
+            return _generalist(json.loads(headers[GENERALIST]), weights)
+        return _policy(json.loads(headers["policy"]), weights)
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
         raise InputError(
             f"{path} is not a readable policy file ({error}); get it again, or train one with "
             "notebooks/02_policy_training.ipynb"
         ) from error
+
+
+def _policy(header: dict[str, Any], weights: dict[str, Tensor]) -> Policy:
+    sizes = header["classes"], header["embedding"], StateParts(**header["parts"])
+    found = fresh_policy(*sizes, hidden=header["hidden"])
+    found.load_state_dict(weights)
+    found.about = header["about"]
     return found.eval()
+
+
+def _generalist(header: dict[str, Any], weights: dict[str, Tensor]) -> Generalist:
+    if tuple(header["features"]) != NAMES:
+        raise ValueError("it reads other features than those of this version")
+    return Generalist(weights["weight_F_2"], header["about"])
 
 
 def fresh_policy(

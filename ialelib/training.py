@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -9,9 +10,9 @@ import torch.nn.functional as F
 from joblib import Parallel, delayed
 from torch import Tensor
 
-from ialelib import kernels
+from ialelib import kernels, probe
 from ialelib.kernels import stacked
-from ialelib.models import Classifier, build, given_masks, to_float
+from ialelib.models import Classifier, Probe, build, given_masks, to_float
 from ialelib.recipes import Recipe, TrainJob, autocast, batches, number_type
 from ialelib.utils.adam import Adam
 from ialelib.utils.cpu import keep_memory, one_thread
@@ -32,12 +33,24 @@ def fit(job: TrainJob) -> Classifier:
     """
     keep_memory()
     model = job.fresh().to(memory_format=torch.channels_last)
+    if isinstance(model, Probe):
+        return _fit_probes([model], [job])[0]
     with one_thread():
         if not kernels.train(model, job):
             with torch.random.fork_rng(devices=[]):  # own classifiers may have `nn.Dropout`
                 torch.manual_seed(derive(job.seed, "own dropout"))
                 _fit_torch(model, job)
     return model.eval()
+
+
+def _fit_probes(models: Sequence[Probe], jobs: Sequence[TrainJob]) -> list[Classifier]:
+    """Train probes whose labelled sets are of one size, all at once."""
+    inputs_M_L_D = to_float(torch.from_numpy(np.stack([job.inputs for job in jobs]))).flatten(2)
+    labels_M_L = torch.from_numpy(np.stack([job.labels for job in jobs]))
+    heads = probe.solve(inputs_M_L_D, labels_M_L, jobs[0].architecture.classes)
+    for model, weight_C_D, bias_C in zip(models, *heads, strict=True):
+        model.head.weight.data, model.head.bias.data = weight_C_D, bias_C
+    return [model.eval() for model in models]
 
 
 def _fit_torch(model: Classifier, job: TrainJob) -> None:
@@ -65,6 +78,8 @@ def fit_many(jobs: Sequence[TrainJob], processes: int = 1) -> list[Classifier]:
     On the CPU each process trains one at a time. On a GPU (`device`) those with the same number
     of labels train as one stack, in this process.
     """
+    if _like_probes(jobs):
+        return _fit_probes([cast(Probe, job.fresh()) for job in jobs], jobs)
     if device() == "cuda":
         return stacked.fit_all(jobs, "cuda")
     if processes == 1 or len(jobs) == 1:
@@ -76,6 +91,12 @@ def fit_many(jobs: Sequence[TrainJob], processes: int = 1) -> list[Classifier]:
         model.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
         models.append(model.to(memory_format=torch.channels_last).eval())
     return models
+
+
+def _like_probes(jobs: Sequence[TrainJob]) -> bool:
+    """Whether all are probes with labelled sets of one size."""
+    kinds = {(job.architecture.name, job.inputs.shape) for job in jobs}
+    return len(kinds) == 1 and jobs[0].architecture.name == "probe"
 
 
 def _fit_state(job: TrainJob) -> dict[str, np.ndarray]:

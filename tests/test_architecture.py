@@ -14,12 +14,12 @@ import ialelib as iale
 ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "ialelib"
 CORE = (
-    *("data", "models", "recipes", "training", "greedy", "coverage", "clusters", "fisher"),
-    *("experts", "oracle", "state", "policy", "cycle", "rollout"),
+    *("data", "models", "recipes", "probe", "training", "greedy", "coverage", "clusters", "fisher"),
+    *("experts", "oracle", "state", "features", "generalist", "policy", "cycle", "rollout"),
     *("dagger", "metrics", "results"),
 )
 BELOW = ("utils", "kernels")
-ABOVE = ("inference", "experiments", "plots", "params", "runner")
+ABOVE = ("inference", "search", "experiments", "plots", "params", "runner")
 WIDGETS = ("demo", "labelling")
 ORDER = ("utils", "data", "models", "recipes", "kernels", *CORE[3:], *ABOVE)
 MODULES = sorted(LIBRARY.rglob("*.py"))

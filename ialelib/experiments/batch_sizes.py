@@ -11,7 +11,7 @@ from ialelib import metrics
 from ialelib.cycle import CycleConfig
 from ialelib.data import DataSet
 from ialelib.experiments import paired
-from ialelib.policy import Policy
+from ialelib.policy import AnyPolicy
 from ialelib.utils import cache
 from ialelib.utils.errors import InputError
 
@@ -36,7 +36,7 @@ def run(
     shared: CycleConfig,
     sizes: Iterable[Size],
     folder: Path,
-    policies: Mapping[str, Policy],
+    policies: Mapping[str, AnyPolicy],
     processes: int = 1,
 ) -> pd.DataFrame:
     """`paired.compare` at every size, with columns acq and n added; resumable.

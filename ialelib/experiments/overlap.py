@@ -12,7 +12,7 @@ from ialelib.cycle import Cycle, CycleConfig, joined
 from ialelib.data import DataSet
 from ialelib.experts import PAPER_EXPERTS
 from ialelib.models import Classifier
-from ialelib.policy import Policy
+from ialelib.policy import AnyPolicy
 from ialelib.training import fit_many
 from ialelib.utils import cache
 
@@ -29,7 +29,7 @@ LED_BY = ("policy", "random")
 def run(
     data: DataSet,
     config: CycleConfig,
-    policy: Policy,
+    policy: AnyPolicy,
     seeds: Iterable[int],
     folder: Path,
     processes: int = 1,
@@ -53,7 +53,7 @@ def run(
     return cache.run(tasks, processes, "overlap")
 
 
-def _choices(data: DataSet, config: CycleConfig, policy: Policy, seed: int) -> pd.DataFrame:
+def _choices(data: DataSet, config: CycleConfig, policy: AnyPolicy, seed: int) -> pd.DataFrame:
     chain, policies = Cycle(data, config, seed), {"policy": policy}
 
     def acquire(_: Classifier | None) -> tuple[pd.DataFrame, np.ndarray, None]:

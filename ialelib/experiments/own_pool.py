@@ -17,7 +17,7 @@ from ialelib.data import DataSet, Pool, balanced
 from ialelib.inference import selection
 from ialelib.metrics import mean_interval, paired_gains
 from ialelib.models import Classifier
-from ialelib.policy import Policy
+from ialelib.policy import AnyPolicy
 from ialelib.utils import cache
 from ialelib.utils.cpu import one_thread
 from ialelib.utils.seeds import derive, stream
@@ -91,7 +91,7 @@ class Setup:
     config: CycleConfig
     steps: int
 
-    def cycle(self, strategy: str, seed: int, policy: Policy | None, rule: str) -> pd.DataFrame:
+    def cycle(self, strategy: str, seed: int, policy: AnyPolicy | None, rule: str) -> pd.DataFrame:
         """One cycle with a policy, or at random without one; the data set's labels are the oracle.
 
         For one seed every strategy gets the same initial labels, weights and candidates. Columns:
@@ -132,7 +132,7 @@ class Setup:
 
     def tasks(
         self,
-        policies: Mapping[str, Policy | None],
+        policies: Mapping[str, AnyPolicy | None],
         seeds: Sequence[int],
         folder: Path,
         rule: str = "pool",
@@ -165,7 +165,7 @@ def run_steps(
     width: int,
     config: CycleConfig,
     steps: Sequence[int],
-    policies: Mapping[str, Policy | None],
+    policies: Mapping[str, AnyPolicy | None],
     seeds: Sequence[int],
     folder: Path,
     processes: int = 1,
@@ -186,7 +186,7 @@ def run_widths(
     rules: Sequence[str],
     config: CycleConfig,
     steps: int,
-    policy: Policy,
+    policy: AnyPolicy,
     seeds: Sequence[int],
     folder: Path,
     processes: int = 1,

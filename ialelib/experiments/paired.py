@@ -9,7 +9,7 @@ import pandas as pd
 from ialelib import cycle
 from ialelib.cycle import CycleConfig, Strategy, name_of, policy_of
 from ialelib.data import DataSet
-from ialelib.policy import Policy
+from ialelib.policy import AnyPolicy
 from ialelib.utils import cache
 
 
@@ -19,7 +19,7 @@ def compare(
     strategies: Sequence[Strategy],
     seeds: Iterable[int],
     folder: Path | None = None,
-    policies: Mapping[str, Policy] | None = None,
+    policies: Mapping[str, AnyPolicy] | None = None,
     processes: int = 1,
 ) -> pd.DataFrame:
     """Learning curves of several strategies on one or several data sets; resumable.
@@ -45,7 +45,7 @@ def tasks(
     strategies: Sequence[Strategy],
     seeds: Iterable[int],
     folder: Path,
-    policies: Mapping[str, Policy],
+    policies: Mapping[str, AnyPolicy],
 ) -> cache.Tasks:
     """The cycles of `compare` on one data set, for `cache.run`.
 

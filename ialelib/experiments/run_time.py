@@ -13,7 +13,7 @@ from ialelib.dagger import DaggerConfig, roll_out
 from ialelib.data import DataSet
 from ialelib.experiments import paired
 from ialelib.experts import ENSEMBLE_MEMBERS
-from ialelib.policy import Policy
+from ialelib.policy import AnyPolicy
 from ialelib.recipes import recipe
 from ialelib.rollout import Rollout
 from ialelib.training import fit_many
@@ -26,7 +26,7 @@ def cycles(
     names: list[str],
     seeds: Iterable[int],
     folder: Path,
-    policies: Mapping[str, Policy],
+    policies: Mapping[str, AnyPolicy],
 ) -> pd.DataFrame:
     """`paired.compare` sequentially, so that timings are undisturbed."""
     # The first classifier of a process includes torch's one-time initialisation.

@@ -12,13 +12,13 @@ from ialelib.experts import EXPERTS
 from ialelib.inference.adapt import NARROWEST, RULES, WIDEST
 from ialelib.models import CLASSIFIERS
 from ialelib.oracle import ORACLE
-from ialelib.policy import Policy, load_policy
+from ialelib.policy import AnyPolicy, load_policy
 from ialelib.recipes import RECIPES
 from ialelib.utils.errors import InputError, unknown
 from ialelib.utils.files import project
 
 T = TypeVar("T")
-Made = Mapping[str, Policy | None]
+Made = Mapping[str, AnyPolicy | None]
 """What other runs of a batch make: tables, and policies, as they will be but untrained."""
 NOTHING: Made = MappingProxyType({})
 

@@ -1,0 +1,12 @@
+"""How the generalist is trained: tasks from source data, imitation of the oracle, policy search."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    ["evolution", "imitation", "tasks"],
+    {
+        "evolution": ["SearchConfig", "search_policy"],
+        "tasks": ["Task", "draw", "frozen", "sources"],
+    },
+)
