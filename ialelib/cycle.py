@@ -11,7 +11,7 @@ import pandas as pd
 from ialelib.data import DataSet, Pool, balanced, check_indices
 from ialelib.experts import ENSEMBLE_MEMBERS, EXPERTS, Expert, Query, check_dropout
 from ialelib.generalist import Generalist
-from ialelib.models import Architecture, Classifier, Factory, build
+from ialelib.models import Architecture, Classifier, Factory, Probe, build
 from ialelib.oracle import ORACLE, best
 from ialelib.policy import GENERALIST, AnyPolicy, Policy, load_policy
 from ialelib.recipes import TrainJob, recipe
@@ -229,7 +229,8 @@ def check(
     Raises:
         InputError: unknown strategy, or two of one name; a configuration that does not fit the
             data; a policy for another class count or embedding width; mc_dropout with a classifier
-            that has no dropout; an own classifier that does not give a logit for each class.
+            that has no dropout; ensemble with the probe; an own classifier that does not give a
+            logit for each class.
     """
     config.check(data)
     model = build(config.architecture(data), seed=0)
@@ -241,6 +242,11 @@ def check(
             policy.check(model.head.out_features, model.head.in_features)
         if strategy == "mc_dropout":
             check_dropout(model)
+        if strategy == "ensemble" and isinstance(model, Probe):
+            raise InputError(
+                "all members of an ensemble of probes would be the same, as nothing in their "
+                "training is random; leave 'ensemble' out or take another classifier"
+            )
     if len(set(names)) < len(names):
         raise InputError(f"two strategies have the same name: {', '.join(names)}")
 

@@ -125,23 +125,37 @@ def paired_tests(curves: pd.DataFrame, reference: str = "random") -> pd.DataFram
     for dataset, table in aubc_table(curves).groupby(level="dataset"):
         if reference not in table:
             raise InputError(f"no curves of the reference {reference!r}")
-        gains = table.sub(table[reference], axis=0)
-        others = [name for name in table.columns if name != reference]
-        p = {name: wilcoxon(gains[name]).pvalue if gains[name].any() else 1.0 for name in others}
-        holm = multipletests(list(p.values()), method="holm")[1] if p else []
-        rows = pd.DataFrame(
-            {
-                "dataset": dataset,
-                "strategy": table.columns,
-                "seeds": len(table),
-                "aubc": table.mean().to_numpy(),
-                "gain": gains.mean().to_numpy(),
-            }
-        )
-        rows["p"] = rows["strategy"].map(p)
-        rows["p_holm"] = rows["strategy"].map(dict(zip(others, holm, strict=True)))
-        tables.append(rows)
+        rows = gains_over(table, reference).drop(columns="margin")
+        rows.insert(0, "dataset", dataset)
+        tables.append(rows.assign(p_holm=holm(rows["p"])))
     return pd.concat(tables, ignore_index=True)
+
+
+def gains_over(table: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """Every column of a table of AUBCs against the reference's, paired by row.
+
+    Columns: strategy, seeds, aubc (mean), gain (mean of the paired differences), margin (half its
+    95% interval), p (Wilcoxon signed rank, two-sided); p is missing for the reference itself.
+    """
+    gains = table.sub(table[reference], axis=0)
+    p = {name: wilcoxon(gain).pvalue if gain.any() else 1.0 for name, gain in gains.items()}
+    return pd.DataFrame(
+        {
+            "strategy": table.columns,
+            "seeds": len(table),
+            "aubc": table.mean().to_numpy(),
+            "gain": gains.mean().to_numpy(),
+            "margin": gains.apply(mean_interval).to_numpy(),
+            "p": [p[name] if name != reference else float("nan") for name in table.columns],
+        }
+    )
+
+
+def holm(p: pd.Series) -> pd.Series:
+    """p values corrected for their number by Holm's method; missing ones stay missing."""
+    known = p.dropna()
+    corrected = multipletests(known, method="holm")[1] if len(known) else []
+    return pd.Series(corrected, known.index, dtype=float).reindex(p.index)
 
 
 def collected(tables: Iterable[pd.DataFrame], policy: str) -> pd.DataFrame:

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "base": ["Params"],
         "notebooks": [
             "AlilTraining",
+            "BeyondThePaper",
             "ClassCount",
             "EmbeddingWidths",
             "ExpertAblation",

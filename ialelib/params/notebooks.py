@@ -9,9 +9,10 @@ from typing_extensions import override
 from ialelib import cycle, data
 from ialelib.cycle import CycleConfig
 from ialelib.dagger import DaggerConfig
-from ialelib.experiments import alil
+from ialelib.experiments import alil, frozen
 from ialelib.experiments.batch_sizes import Size
 from ialelib.models import build
+from ialelib.oracle import ORACLE
 from ialelib.params.base import Params
 from ialelib.params.types import (
     NOTHING,
@@ -20,6 +21,7 @@ from ialelib.params.types import (
     DataSetName,
     Distinct,
     ExpertName,
+    FeatureName,
     Made,
     NewPolicyName,
     PolicyName,
@@ -33,8 +35,10 @@ from ialelib.params.types import (
     TablePath,
     Widths,
 )
-from ialelib.policy import Policy, fresh_policy, load_policy
+from ialelib.policy import GENERALIST, AnyPolicy, Policy, fresh_policy, load_policy
 from ialelib.recipes import RECIPES, Recipe
+from ialelib.search.evolution import SearchConfig
+from ialelib.search.tasks import SOURCES, Source, views
 from ialelib.state import PARTS
 from ialelib.utils.errors import InputError
 from ialelib.utils.files import project
@@ -490,3 +494,80 @@ class Extend(Imitation, notebook="18_extend", pictures=("curves",)):
     recipe: RecipeName
     experts: Several[ExpertName]
     """Those that the policy imitates, beside the user's own."""
+
+
+class BeyondThePaper(
+    Params,
+    notebook="19_beyond_the_paper",
+    tables=("search", "aubc", "curves", "tests"),
+    pictures=("search", "weights", "gains", "curves"),
+):
+    """Parameters of 19_beyond_the_paper."""
+
+    sources: Several[DataSetName]
+    """What the search draws its tasks from."""
+    samples: PositiveInt
+    """Training images of each source and target that are embedded, at most: the first ones."""
+    generations: PositiveInt
+    candidates: PositiveInt
+    tasks: PositiveInt
+    averaged: PositiveInt
+    start: Several[FeatureName]
+    """Features that the policy adds up from which the search starts."""
+    seed: Seed
+    """Of the search."""
+    policy: PolicyName
+    """The generalist that runs beside the strategies, as "generalist"."""
+    strategies: Distinct[BaselineName]
+    datasets: Several[DataSetName]
+    unseen: DataSetName | None
+    """A further target, of which odd classes are drawn: the generalist learns from even ones."""
+    unseen_classes: Distinct[PositiveInt]
+    dimensions: PositiveInt
+    acquisitions: PositiveInt
+    sizes: Several[PositiveInt]
+    seeds: Seeds
+    oracle_seeds: Distinct[Seed]
+    processes: PositiveInt
+
+    def search_config(self) -> SearchConfig:
+        """The search on view."""
+        return SearchConfig(**self.named(SearchConfig))
+
+    def views(self) -> list[data.DataSet]:
+        """The sources, each as the generalist's training sees it."""
+        known = {source.name: source for source in SOURCES}
+        chosen = [known.get(name, Source(name)) for name in self.sources]
+        few = [replace(one, samples=min(one.samples, self.samples)) for one in chosen]
+        return views(few)
+
+    def targets(self) -> list[frozen.Target]:
+        """The data sets of the proof."""
+        known = self.datasets, self.unseen, self.unseen_classes
+        return frozen.targets(*known, self.dimensions, self.samples)
+
+    def policies(self) -> dict[str, AnyPolicy]:
+        """The generalist by the name that it has in tables."""
+        return {GENERALIST: load_policy(self.policy)}
+
+    def names(self) -> list[str]:
+        """All strategies that run with every seed."""
+        return [GENERALIST, *self.strategies]
+
+    @override
+    def check(self, made: Made = NOTHING) -> None:
+        policy = made[self.policy] if self.policy in made else load_policy(self.policy)
+        if isinstance(policy, Policy):
+            raise InputError(f"parameter 'policy': {self.policy!r} is no generalist; take one")
+        if "random" not in self.strategies or {ORACLE, "mc_dropout", "ensemble"} & set(
+            self.strategies
+        ):
+            raise InputError(
+                "parameter 'strategies': 'random', to compare with, and others, but not 'oracle' "
+                "(see 'oracle_seeds'), 'mc_dropout' or 'ensemble', which the probe does not have"
+            )
+        both = {n.split("-")[0] for n in self.sources} & {n.split("-")[0] for n in self.datasets}
+        if both:
+            raise InputError(f"sources and targets must be apart; both have {', '.join(both)}")
+        if not set(self.oracle_seeds) <= set(self.seeds):
+            raise InputError("parameter 'oracle_seeds': only some of 'seeds', which all others run")

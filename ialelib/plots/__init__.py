@@ -9,8 +9,8 @@ import lazy_loader as lazy
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     [
-        *("acquisition", "curves", "images", "overlap", "panels", "ranks", "run_time", "sizes"),
-        *("studies", "style", "toy", "training_cost"),
+        *("acquisition", "curves", "generalist", "images", "overlap", "panels", "ranks"),
+        *("run_time", "sizes", "studies", "style", "toy", "training_cost"),
     ],
     {
         "curves": ["aubc_gains", "learning_curves", "policy_training"],

@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     ["evolution", "imitation", "tasks"],
     {
-        "evolution": ["SearchConfig", "search_policy"],
-        "tasks": ["Task", "draw", "frozen", "sources"],
+        "evolution": ["SearchConfig", "adding_up", "gains_over_random", "search_policy"],
+        "tasks": ["Task", "draw", "frozen", "views"],
     },
 )

@@ -1,7 +1,7 @@
 """Policy search: CMA-ES on the AUBC of whole cycles, under common random numbers."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ import torch
 
 from ialelib.cycle import run_cycle
 from ialelib.data import DataSet
+from ialelib.features import NAMES
 from ialelib.generalist import Generalist
 from ialelib.metrics import areas
 from ialelib.search.tasks import draw
@@ -63,13 +64,48 @@ def search_policy(
     for generation in range(config.generations):
         asked = strategy.ask()
         policies = [Generalist(_weights(values, begin.shape)) for values in asked]
-        seeds = [derive(config.seed, "task", generation, t) for t in range(config.tasks)]
+        seeds = task_seeds(config, generation)
         table = evaluate(data, seeds, policies, folder, processes, f"generation {generation}")
         strategy.tell(asked, (-gains(table)).tolist())
         tables.append(table.assign(generation=generation))
         means.append(strategy.mean / np.linalg.norm(strategy.mean))
     found = np.mean(means[-config.averaged :], axis=0)
     return Generalist(_weights(found, begin.shape)), pd.concat(tables, ignore_index=True)
+
+
+def task_seeds(config: SearchConfig, generation: int) -> list[int]:
+    """Seeds of the tasks that all candidates of a generation run."""
+    return [derive(config.seed, "task", generation, t) for t in range(config.tasks)]
+
+
+def gains_over_random(
+    table: pd.DataFrame,
+    data: Sequence[DataSet],
+    config: SearchConfig,
+    folder: Path,
+    processes: int = 1,
+) -> pd.DataFrame:
+    """The table of `search_policy` with a column gain: AUBC minus random sampling's on that task.
+
+    Tasks differ from generation to generation, so that only gains show what was learned.
+    """
+    chance = adding_up([])
+    parts = []
+    for generation in range(config.generations):
+        seeds = task_seeds(config, generation)
+        part = evaluate(data, seeds, [chance], folder, processes, f"random {generation}")
+        parts.append(part.assign(generation=generation))
+    unit = ["generation", "task"]
+    at_random = pd.concat(parts).set_index(unit)["aubc"].rename("chance")
+    return table.assign(gain=table["aubc"] - table.join(at_random, on=unit)["chance"])
+
+
+def adding_up(features: Collection[str]) -> Generalist:
+    """A policy that adds up these features; without any it chooses at random."""
+    weight_F_2 = torch.zeros(len(NAMES), 2)
+    for name in features:
+        weight_F_2[NAMES.index(name), 0] = 1
+    return Generalist(weight_F_2)
 
 
 def _weights(values: np.ndarray, shape: tuple[int, ...]) -> torch.Tensor:

@@ -1,0 +1,130 @@
+"""The figures on the generalist: its search, its weights, and what it gains on frozen features."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ialelib.features import NAMES
+from ialelib.generalist import Generalist
+from ialelib.metrics import mean_interval
+from ialelib.oracle import ORACLE
+from ialelib.plots.panels import curve_panel, one_legend, panels
+from ialelib.plots.style import COLOURS, shown, styles
+
+EARLY, LATE = COLOURS["mc_dropout"], COLOURS["policy"]
+AT = 1, 20
+"""Labels per class at which weights are shown."""
+
+
+def gains(table: pd.DataFrame) -> Figure:
+    """Mean gain in AUBC over random sampling with 95% intervals, from `frozen.areas`.
+
+    A row for each size of the sub-pool, a panel for each data set and for their mean. Strategies
+    are sorted by that; the grey line with its band is the oracle, on the seeds that it has.
+    """
+    others = table[~table["strategy"].isin(["random", ORACLE])]
+    overall = others[others["dataset"] == "mean"].groupby("strategy")["gain"].mean()
+    order = list(overall.sort_values().index)
+    datasets, sizes = (list(table[key].unique()) for key in ("dataset", "n"))
+    size = 2.7 * len(datasets) + 1.5, len(sizes) * (0.9 + 0.28 * len(order))
+    figure, axes = panels(len(sizes), len(datasets), size, sharey=True, sharex="row")
+    colours = styles(order)
+    for row, n in zip(axes, sizes, strict=True):
+        for ax, dataset in zip(row, datasets, strict=True):
+            part = table[(table["dataset"] == dataset) & (table["n"] == n)]
+            _gains(ax, part, order, [colours[name][0] for name in order])
+            ax.set_title(f"{dataset}, n = {n}", fontsize="medium")
+        row[0].set_yticks(range(len(order)), map(shown, order))
+    for ax in axes[-1]:
+        ax.set_xlabel("AUBC minus Random's")
+    return figure
+
+
+def _gains(ax: Axes, part: pd.DataFrame, order: Sequence[str], colours: Sequence[object]) -> None:
+    grouped = part.groupby("strategy")["gain"]
+    means, margins = grouped.mean(), grouped.agg(mean_interval)
+    for y, (name, colour) in enumerate(zip(order, colours, strict=True)):
+        ax.errorbar(
+            means[name], y, xerr=margins[name], fmt="o", color=colour, markersize=5, capsize=2
+        )
+    if ORACLE in means:
+        mean, margin = float(means[ORACLE]), float(margins[ORACLE])
+        ax.axvline(mean, color=COLOURS[ORACLE], linewidth=1.5)
+        ax.axvspan(mean - margin, mean + margin, color=COLOURS[ORACLE], alpha=0.2, linewidth=0)
+    ax.axvline(0, color="0.6", linewidth=1, linestyle=(0, (4, 2)))
+    sns.despine(ax=ax)
+
+
+def gain_curves(curves: pd.DataFrame, columns: int = 3) -> Figure:
+    """Test accuracy minus random sampling's of the same seed over labels, a panel for each set.
+
+    `curves` are of one size of the sub-pool. Means with 95% bootstrap intervals.
+    """
+    chance = curves[curves["strategy"] == "random"]
+    unit = ["dataset", "seed", "labels"]
+    beside = curves.join(chance.set_index(unit)["accuracy"].rename("chance"), on=unit)
+    gained = beside.assign(accuracy=beside["accuracy"] - beside["chance"])
+    gained = gained[gained["strategy"] != "random"]
+    datasets = list(gained["dataset"].unique())
+    columns = min(columns, len(datasets))
+    rows = -(-len(datasets) // columns)
+    figure, axes = panels(rows, columns, (5 * columns + 2, 4 * rows))
+    looks = styles(gained["strategy"].unique())
+    for ax, dataset in zip(axes.flat, datasets, strict=False):
+        curve_panel(ax, gained[gained["dataset"] == dataset], looks)
+        ax.axhline(0, color="0.6", linewidth=1, linestyle=(0, (4, 2)))
+        ax.set_ylabel("test accuracy minus Random's")
+    for unused in axes.flat[len(datasets) :]:
+        unused.remove()
+    one_legend(list(axes.flat[: len(datasets)]))
+    return figure
+
+
+def search(table: pd.DataFrame, window: int = 5) -> Figure:
+    """Gain in AUBC over random sampling on the tasks of each generation of a policy search.
+
+    A dot is the mean over tasks and candidates, the grey bar reaches from the worst candidate to
+    the best, and the line is the moving mean over `window` generations. `table` has the columns
+    generation, candidate, task and gain (`search.gains_over_random`).
+    """
+    candidates = table.groupby(["generation", "candidate"])["gain"].mean()
+    found = candidates.groupby("generation").agg(["mean", "min", "max"])
+    smooth = found["mean"].rolling(window, center=True, min_periods=1).mean()
+    figure, ax = plt.subplots(figsize=(7.5, 4), layout="constrained")
+    ax.vlines(found.index, found["min"], found["max"], color="0.8", linewidth=3)
+    ax.plot(found.index, found["mean"], "o", color=LATE, markersize=4, label="mean of candidates")
+    ax.plot(found.index, smooth, color=LATE, label=f"moving mean of {window}")
+    ax.axhline(0, color="0.6", linewidth=1, linestyle=(0, (4, 2)))
+    ax.set(xlabel="generation", ylabel="AUBC minus random sampling's")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.legend(loc="lower right")
+    sns.despine(ax=ax)
+    return figure
+
+
+def weights(policy: Generalist) -> Figure:
+    """The weight of each feature at 1 and at 20 labels per class, as parts of a vector of length 1.
+
+    The features are standardised over the candidates, so weights compare. Sorted by the early
+    ones; full dots are early, open diamonds late.
+    """
+    both = [policy.weights(labels) for labels in AT]
+    early, late = (weight_F.numpy() / max(float(weight_F.norm()), 1e-12) for weight_F in both)
+    order = np.argsort(early, kind="stable")
+    figure, ax = plt.subplots(figsize=(7.5, 0.26 * len(NAMES) + 1), layout="constrained")
+    y = np.arange(len(order))
+    ax.hlines(y, early[order], late[order], color="0.7", linewidth=1.5, zorder=1)
+    ax.plot(early[order], y, "o", color=EARLY, label="1 label per class")
+    ax.plot(late[order], y, "D", color=LATE, fillstyle="none", label="20 labels per class")
+    ax.axvline(0, color="0.6", linewidth=1)
+    ax.set_yticks(y, [NAMES[i].replace("_", " ") for i in order])
+    ax.set(xlabel="weight (of standardised features, length 1)", ylim=(-0.7, len(order) - 0.3))
+    ax.legend(loc="lower right")
+    sns.despine(ax=ax)
+    return figure
