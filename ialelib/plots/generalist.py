@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ialelib.experiments.frozen import MEAN
 from ialelib.features import NAMES
 from ialelib.generalist import Generalist
 from ialelib.metrics import mean_interval
@@ -25,13 +26,15 @@ AT = 1, 20
 def gains(table: pd.DataFrame) -> Figure:
     """Mean gain in AUBC over random sampling with 95% intervals, from `frozen.areas`.
 
-    A row for each size of the sub-pool, a panel for each data set and for their mean. Strategies
-    are sorted by that; the grey line with its band is the oracle, on the seeds that it has.
+    A row for each size of the sub-pool, a panel for each data set and, of several, their mean.
+    Strategies are sorted by that; the grey line with its band is the oracle, on the seeds that it
+    has.
     """
     others = table[~table["strategy"].isin(["random", ORACLE])]
-    overall = others[others["dataset"] == "mean"].groupby("strategy")["gain"].mean()
+    overall = others[others["dataset"] == MEAN].groupby("strategy")["gain"].mean()
     order = list(overall.sort_values().index)
     datasets, sizes = (list(table[key].unique()) for key in ("dataset", "n"))
+    datasets = [MEAN, *datasets[:-1]] if len(datasets) > 2 else datasets[:1]
     size = 2.7 * len(datasets) + 1.5, len(sizes) * (0.9 + 0.28 * len(order))
     figure, axes = panels(len(sizes), len(datasets), size, sharey=True, sharex="row")
     colours = styles(order)
@@ -39,7 +42,7 @@ def gains(table: pd.DataFrame) -> Figure:
         for ax, dataset in zip(row, datasets, strict=True):
             part = table[(table["dataset"] == dataset) & (table["n"] == n)]
             _gains(ax, part, order, [colours[name][0] for name in order])
-            ax.set_title(f"{dataset}, n = {n}", fontsize="medium")
+            ax.set_title(f"{dataset}, n = {n}", fontsize="small")
         row[0].set_yticks(range(len(order)), map(shown, order))
     for ax in axes[-1]:
         ax.set_xlabel("AUBC minus Random's")
@@ -103,7 +106,7 @@ def search(table: pd.DataFrame, window: int = 5) -> Figure:
     ax.axhline(0, color="0.6", linewidth=1, linestyle=(0, (4, 2)))
     ax.set(xlabel="generation", ylabel="AUBC minus random sampling's")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(loc="lower right")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     sns.despine(ax=ax)
     return figure
 

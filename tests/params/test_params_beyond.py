@@ -1,0 +1,63 @@
+"""Parameters of the notebook beyond the paper: what is refused before anything is run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from ialelib.features import NAMES
+from ialelib.generalist import Generalist
+from ialelib.params.notebooks import BeyondThePaper
+from ialelib.policy import Policy, save_policy
+from ialelib.utils.errors import InputError
+
+PROJECT = Path(__file__).parents[2]
+QUICK: dict[str, Any] = yaml.safe_load(
+    (PROJECT / "params/quick/19_beyond_the_paper.yaml").read_text()
+)
+
+
+@pytest.fixture
+def values(tmp_path: Path) -> dict[str, Any]:
+    path = tmp_path / "some.safetensors"
+    save_policy(Generalist(torch.ones(len(NAMES), 2)), path)
+    return QUICK | {"policy": str(path)}
+
+
+def test_the_policy_runs_as_generalist_beside_the_strategies(values: dict[str, Any]) -> None:
+    params = BeyondThePaper.checked(values)
+    assert params.names() == ["generalist", "random", "margin", "badge", "uherding", "coverage"]
+    assert set(params.policies()) == {"generalist"}
+    assert params.search_config().candidates == 4
+
+
+def test_a_policy_that_the_batch_makes_need_not_be_there(values: dict[str, Any]) -> None:
+    params = BeyondThePaper.checked(values | {"policy": "new"}, made={"new": None})
+    assert params.policy == "new"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"policy": "mnist-cnn"}, "parameter 'policy': 'mnist-cnn' is no generalist"),
+        ({"strategies": ["margin"]}, "parameter 'strategies': 'random', to compare with"),
+        ({"strategies": ["random", "oracle"]}, "see 'oracle_seeds'"),
+        ({"strategies": ["random", "ensemble"]}, "which the probe does not have"),
+        ({"start": ["densty"]}, "did you mean 'density'"),
+        ({"datasets": ["mnist-10k"]}, "sources and targets must be apart; both have mnist"),
+        ({"oracle_seeds": [7]}, "only some of 'seeds'"),
+        ({"generations": 0}, "parameter 'generations': 1 or more"),
+    ],
+)
+def test_what_cannot_run_is_refused(
+    values: dict[str, Any], change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        BeyondThePaper.checked(values | change)
+
+
+def test_a_network_that_the_batch_makes_is_no_generalist(values: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="is no generalist"):
+        BeyondThePaper.checked(values | {"policy": "new"}, made={"new": Policy(10, 128)})
