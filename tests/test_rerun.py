@@ -121,6 +121,16 @@ NOTEBOOKS = {
     "16_embedding_widths": Values(OWN | {"widths": [64, 128]}, MORE, CURVES),
     "17_labelling": Values({"n": 60}, {"dataset": "mnist-10k"}, "pool.name"),
     "18_extend": Values(OWN | {"experts": ["entropy"], "validation": 100}, MORE, CURVES),
+    "19_beyond_the_paper": Values(
+        {
+            **{"generations": 1, "candidates": 2, "tasks": 1, "averaged": 1, "samples": 1000},
+            **{"acquisitions": 2, "sizes": [60], "seeds": [0], "oracle_seeds": []},
+            "strategies": ["random", "margin"],
+        },
+        MORE,
+        CURVES,
+        "set(curves['strategy']) == {'generalist', 'random', 'margin'} and len(history) == 2",
+    ),
 }
 STEMS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 

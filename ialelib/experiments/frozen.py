@@ -113,7 +113,9 @@ def areas(curves: pd.DataFrame) -> pd.DataFrame:
     Raises:
         InputError: a strategy and seed that ran on some of the data sets only.
     """
+    places = {name: place for place, name in enumerate(curves["dataset"].unique())}
     table = metrics.paired_gains(curves, CYCLE, ["dataset", "n", "seed"])
+    table = table.sort_values("dataset", key=lambda names: names.map(places), kind="stable")
     sets_of_each = table.groupby(CYCLE[1:]).size()
     if sets_of_each.min() < sets_of_each.max():
         raise InputError("not paired: some cycles ran on a part of the data sets only; run all")

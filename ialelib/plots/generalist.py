@@ -15,7 +15,7 @@ from ialelib.features import NAMES
 from ialelib.generalist import Generalist
 from ialelib.metrics import mean_interval
 from ialelib.oracle import ORACLE
-from ialelib.plots.panels import curve_panel, one_legend, panels
+from ialelib.plots.panels import curve_panel, panels
 from ialelib.plots.style import COLOURS, shown, styles
 
 EARLY, LATE = COLOURS["mc_dropout"], COLOURS["policy"]
@@ -27,8 +27,7 @@ def gains(table: pd.DataFrame) -> Figure:
     """Mean gain in AUBC over random sampling with 95% intervals, from `frozen.areas`.
 
     A row for each size of the sub-pool, a panel for each data set and, of several, their mean.
-    Strategies are sorted by that; the grey line with its band is the oracle, on the seeds that it
-    has.
+    Strategies are sorted by that; the grey line is the oracle, on the seeds that it has.
     """
     others = table[~table["strategy"].isin(["random", ORACLE])]
     overall = others[others["dataset"] == MEAN].groupby("strategy")["gain"].mean()
@@ -57,9 +56,7 @@ def _gains(ax: Axes, part: pd.DataFrame, order: Sequence[str], colours: Sequence
             means[name], y, xerr=margins[name], fmt="o", color=colour, markersize=5, capsize=2
         )
     if ORACLE in means:
-        mean, margin = float(means[ORACLE]), float(margins[ORACLE])
-        ax.axvline(mean, color=COLOURS[ORACLE], linewidth=1.5)
-        ax.axvspan(mean - margin, mean + margin, color=COLOURS[ORACLE], alpha=0.2, linewidth=0)
+        ax.axvline(float(means[ORACLE]), color=COLOURS[ORACLE], linewidth=1.5)
     ax.axvline(0, color="0.6", linewidth=1, linestyle=(0, (4, 2)))
     sns.despine(ax=ax)
 
@@ -85,7 +82,10 @@ def gain_curves(curves: pd.DataFrame, columns: int = 3) -> Figure:
         ax.set_ylabel("test accuracy minus Random's")
     for unused in axes.flat[len(datasets) :]:
         unused.remove()
-    one_legend(list(axes.flat[: len(datasets)]))
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    for ax in axes.flat[: len(datasets)]:
+        ax.get_legend().remove()
+    figure.legend(handles, map(shown, names), loc="outside right center")
     return figure
 
 

@@ -59,12 +59,12 @@ def test_one_data_set_needs_no_mean_beside_it() -> None:
 
 
 def test_curves_are_the_gains_over_random_sampling() -> None:
-    axes = plots.gain_curves(curves(["a", "b"], 300)).axes
+    figure = plots.gain_curves(curves(["a", "b"], 300))
+    axes = figure.axes
     assert [ax.get_title().split()[0] for ax in axes] == ["a", "b"]
     drawn = {tuple(np.round(np.asarray(line.get_ydata(), float), 6)) for line in axes[0].lines}
     assert {(0, 0.1), (0, 0.2), (0, 0.3)} <= drawn
-    legend = axes[1].get_legend()
-    assert legend is not None
+    (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["BADGE", "Coverage", "Oracle"]
 
 
