@@ -534,12 +534,15 @@ class BeyondThePaper(
         """The search on view."""
         return SearchConfig(**self.named(SearchConfig))
 
-    def views(self) -> list[data.DataSet]:
-        """The sources, each as the generalist's training sees it."""
+    def chosen(self) -> list[Source]:
+        """The sources: those of the generalist's training as they are there, others whole."""
         known = {source.name: source for source in SOURCES}
-        chosen = [known.get(name, Source(name)) for name in self.sources]
-        few = [replace(one, samples=min(one.samples, self.samples)) for one in chosen]
-        return views(few)
+        found = [known.get(name, Source(name)) for name in self.sources]
+        return [replace(one, samples=min(one.samples, self.samples)) for one in found]
+
+    def views(self) -> list[data.DataSet]:
+        """The sources, each as the search sees it."""
+        return views(self.chosen())
 
     def targets(self) -> list[frozen.Target]:
         """The data sets of the proof."""
@@ -566,8 +569,11 @@ class BeyondThePaper(
                 "parameter 'strategies': 'random', to compare with, and others, but not 'oracle' "
                 "(see 'oracle_seeds'), 'mc_dropout' or 'ensemble', which the probe does not have"
             )
-        both = {n.split("-")[0] for n in self.sources} & {n.split("-")[0] for n in self.datasets}
-        if both:
-            raise InputError(f"sources and targets must be apart; both have {', '.join(both)}")
+        if (self.unseen is None) != (not self.unseen_classes):
+            raise InputError("'unseen' and 'unseen_classes' go together: give both, or neither")
+        for source in self.chosen():
+            targets = [*self.datasets, *([self.unseen] if not source.classes else [])]
+            if source.name.split("-")[0] in {str(name).split("-")[0] for name in targets}:
+                raise InputError(f"sources and targets must be apart; {source.name!r} is in both")
         if not set(self.oracle_seeds) <= set(self.seeds):
             raise InputError("parameter 'oracle_seeds': only some of 'seeds', which all others run")
