@@ -1,0 +1,177 @@
+"""The generalist's features: by hand, as a batch grows, and what they must not depend on."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ialelib import features
+from ialelib.features import NAMES, STATIC, Batch, Cover, Gradients, Variance
+
+N, L, C, D = 40, 9, 3, 6
+
+
+def numbers(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def batch(turn: Tensor | None = None, scale: float = 1.0, place: float = 0.0) -> Batch:
+    """Features of embeddings that are turned, scaled and moved."""
+    turn = torch.eye(D) if turn is None else turn
+    known = (scale * numbers(size, D, seed=i) @ turn + place for i, size in enumerate((N, L)))
+    labels_L = torch.arange(L).clamp(max=C - 1)
+    return Batch(numbers(N, C, seed=5).softmax(1), *known, labels_L, np.random.default_rng(0))
+
+
+def everything(found: Batch) -> Tensor:
+    return torch.cat([found.static_N_F, found.growing()], 1)
+
+
+def test_of_probabilities_by_hand() -> None:
+    probs_N_C = torch.tensor([[0.7, 0.2, 0.1], [1.0, 0.0, 0.0], [1 / 3, 1 / 3, 1 / 3]])
+    expected = torch.tensor([0.52, 1.02, 0.02]).log()
+    torch.testing.assert_close(features.margin(probs_N_C), expected)
+    torch.testing.assert_close(features.uncertainty(probs_N_C), torch.tensor([0.5, 0.0, 1.0]))
+    torch.testing.assert_close(features.confidence(probs_N_C).exp(), torch.tensor([0.7, 1, 1 / 3]))
+    torch.testing.assert_close(features.entropy(probs_N_C)[1:], torch.tensor([0.0, 1.0]))
+    of_first = math.sqrt(0.3**2 + 0.2**2 + 0.1**2)
+    torch.testing.assert_close(features.residual(probs_N_C)[0], torch.tensor(of_first))
+
+
+def test_of_classes_by_hand() -> None:
+    labels_L, predicted_N = torch.tensor([0, 0, 1]), torch.tensor([0, 1, 2])
+    share_N = features.class_share_labelled(labels_L, predicted_N, classes=3)
+    torch.testing.assert_close(share_N, torch.tensor([2.0, 1.0, 0.0]))
+    probs_N_C = torch.tensor([[0.6, 0.4, 0.0], [0.2, 0.8, 0.0], [0.1, 0.3, 0.6]])
+    mass_N = features.class_share_predicted(probs_N_C, predicted_N)
+    torch.testing.assert_close(mass_N, torch.tensor([0.9, 1.5, 0.6]))
+
+
+def test_of_labelled_neighbours_by_hand() -> None:
+    distance_N_L = torch.tensor([[0.5, 0.2, 1.0], [0.9, 0.8, 0.1]])
+    labels_L, predicted_N = torch.tensor([0, 1, 0]), torch.tensor([0, 2])
+    nearest_N = features.labelled_distance(distance_N_L)
+    torch.testing.assert_close(nearest_N, torch.tensor([0.2, 0.1]))
+    own_N = features.own_class_distance(distance_N_L, labels_L, predicted_N)
+    torch.testing.assert_close(own_N, torch.tensor([0.5, 2.0]))
+    contradiction_N = features.contradiction(distance_N_L, labels_L, predicted_N)
+    torch.testing.assert_close(contradiction_N, torch.tensor([1 / 3, 1.0]))
+
+
+def test_of_places_by_hand() -> None:
+    points_N_D = F.normalize(torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]))
+    distance_N_N = features.distances(points_N_D, points_N_D)
+    root = math.sqrt(2)
+    expected = torch.tensor([[0, root, 2], [root, 0, root], [2, root, 0]])
+    torch.testing.assert_close(distance_N_N, expected)
+    assert features.unit(distance_N_N) == pytest.approx(root)
+    kernel_N_N = features.kernel(distance_N_N, 1.0)
+    torch.testing.assert_close(kernel_N_N[0], torch.tensor([1, math.exp(-1), math.exp(-2)]))
+    isolation_N = features.isolation(distance_N_N)
+    torch.testing.assert_close(isolation_N, expected.mean(0))
+    length_N = features.length(torch.tensor([[3.0, 4.0], [0.0, 15.0]]))
+    torch.testing.assert_close(length_N, torch.tensor([0.5, 1.5]).log())
+
+
+def test_smoothed_predictions_by_hand() -> None:
+    probs_R_C, kernel_R_N = torch.eye(2), torch.tensor([[1.0, 1.0], [1.0, 3.0]])
+    smoothed_N_C = features.smoothed(probs_R_C, kernel_R_N)
+    torch.testing.assert_close(smoothed_N_C, torch.tensor([[0.5, 0.5], [0.25, 0.75]]))
+    change_N = features.smoothed_change(probs_R_C, smoothed_N_C)
+    torch.testing.assert_close(change_N, torch.tensor([1.0, 0.5]))
+
+
+def test_cover_grows_as_if_computed_anew() -> None:
+    kernel_N_N = features.kernel(torch.cdist(numbers(N, 2), numbers(N, 2)), 0.8)
+    kernel_N_L = features.kernel(torch.cdist(numbers(N, 2), numbers(L, 2, seed=1)), 0.8)
+    weight_W_R = torch.stack([torch.ones(N), numbers(N).abs()])
+    found = Cover(kernel_N_N, kernel_N_L, weight_W_R)
+    for chosen in ([], [4], [4, 17], [4, 17, 8]):
+        if chosen:
+            found.add(chosen[-1])
+        cover_N = torch.cat([kernel_N_L, kernel_N_N[:, chosen]], 1).amax(1)
+        gain_W_N = weight_W_R @ (kernel_N_N - cover_N[:, None]).clamp(min=0) / N
+        torch.testing.assert_close(found.gain_W_N, gain_W_N, atol=1e-6, rtol=1e-4)
+
+
+def test_variance_grows_as_if_computed_anew() -> None:
+    points_A_2 = numbers(N + L, 2)
+    prior_A_A = features.kernel(torch.cdist(points_A_2, points_A_2), 0.8)
+    here, known = torch.arange(N), list(range(N, N + L))
+    references, weight_W_R = torch.tensor([3, 1, 30, 12]), numbers(2, 4).abs()
+    found = Variance(
+        prior_A_A[references][:, here],
+        prior_A_A[known][:, here],
+        prior_A_A[known][:, known],
+        references,
+        weight_W_R,
+    )
+    for i in (None, 30, 7, 12):
+        if i is not None:
+            found.add(i, prior_A_A[here, i])
+            known.append(i)
+        noisy_K_K = prior_A_A[known][:, known] + features.NOISE * torch.eye(len(known))
+        told = prior_A_A[:, known] @ torch.linalg.solve(noisy_K_K, prior_A_A[known])
+        posterior_A_A = prior_A_A - told
+        variance_N = posterior_A_A.diagonal()[:N]
+        torch.testing.assert_close(found.variance_N, variance_N, atol=1e-4, rtol=0)
+        squares_W_N = weight_W_R @ posterior_A_A[references][:, :N].square() / len(references)
+        expected = squares_W_N / (variance_N + features.NOISE)
+        torch.testing.assert_close(found.gain(), expected, atol=1e-4, rtol=0)
+
+
+def test_gradients_are_outer_products() -> None:
+    residual_N_C, embedding_N_D = numbers(N, C), numbers(N, D, seed=1)
+    found = Gradients(residual_N_C, embedding_N_D)
+    found.add(3)
+    found.add(11)
+    outer = (residual_N_C[:, :, None] * embedding_N_D[:, None]).flatten(1)
+    nearest_N = torch.cdist(outer, outer[[3, 11]]).amin(1)
+    torch.testing.assert_close(found.nearest_N, nearest_N, atol=5e-3, rtol=0)
+
+
+def test_every_feature_has_a_name_and_is_standardised() -> None:
+    found = batch()
+    found.add(2)
+    all_N_F = everything(found)
+    assert all_N_F.shape == (N, len(NAMES))
+    assert found.static_N_F.shape[1] == len(STATIC)
+    torch.testing.assert_close(all_N_F.mean(0), torch.zeros(len(NAMES)), atol=1e-5, rtol=0)
+    spread_F = all_N_F.std(0, correction=0)
+    torch.testing.assert_close(spread_F, torch.ones(len(NAMES)), atol=1e-3, rtol=0)
+
+
+def test_before_a_batch_distances_to_it_are_equal() -> None:
+    growing_N_F = batch().growing()
+    assert not growing_N_F[:, :3].any()
+    assert growing_N_F[:, 3:].any(0).all()
+
+
+def test_scale_rotation_and_place_do_not_matter() -> None:
+    turn = torch.linalg.qr(numbers(D, D)).Q
+    one, other = batch(), batch(turn, scale=30.0, place=100.0)
+    for i in (5, 20):
+        one.add(i)
+        other.add(i)
+    torch.testing.assert_close(everything(one), everything(other), atol=0.02, rtol=0)
+
+
+def test_references_are_few_in_large_pools(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = everything(batch())
+    monkeypatch.setattr(features, "REFERENCES", N // 2)
+    some = batch()
+    assert len(some.covers[0].cover_R) == N // 2
+    alike = F.cosine_similarity(everything(some), whole, dim=0)[len(STATIC) + 3 :]
+    assert alike.min() > 0.5
+    some.add(3)
+    assert everything(some).isfinite().all()
+
+
+def test_one_candidate_is_enough() -> None:
+    probs_1_C = torch.tensor([[0.5, 0.3, 0.2]])
+    known = numbers(1, D), numbers(L, D), torch.arange(L) % C
+    found = Batch(probs_1_C, *known, np.random.default_rng(0))
+    assert everything(found).isfinite().all()
