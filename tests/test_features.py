@@ -21,9 +21,10 @@ def numbers(*shape: int, seed: int = 0) -> Tensor:
 def batch(turn: Tensor | None = None, scale: float = 1.0, place: float = 0.0) -> Batch:
     """Features of embeddings that are turned, scaled and moved."""
     turn = torch.eye(D) if turn is None else turn
-    known = (scale * numbers(size, D, seed=i) @ turn + place for i, size in enumerate((N, L)))
+    pool_N_D, known_L_D = (scale * numbers(m, D, seed=m) @ turn + place for m in (N, L))
     labels_L = torch.arange(L).clamp(max=C - 1)
-    return Batch(numbers(N, C, seed=5).softmax(1), *known, labels_L, np.random.default_rng(0))
+    probs_N_C = numbers(N, C, seed=5).softmax(1)
+    return Batch(probs_N_C, pool_N_D, known_L_D, labels_L, np.random.default_rng(0))
 
 
 def everything(found: Batch) -> Tensor:

@@ -20,9 +20,9 @@ State = tuple[Tensor, Tensor, Tensor, Tensor]
 
 def state(classes: int = C, width: int = D, size: int = N) -> State:
     coin = torch.Generator().manual_seed(0)
-    sizes = (size, width), (L, width)
-    known = [torch.randn(*shape, generator=coin) for shape in sizes]
-    return torch.randn(size, classes, generator=coin).softmax(1), *known, torch.arange(L) % classes
+    pool_N_D, known_L_D = (torch.randn(m, width, generator=coin) for m in (size, L))
+    probs_N_C = torch.randn(size, classes, generator=coin).softmax(1)
+    return probs_N_C, pool_N_D, known_L_D, torch.arange(L) % classes
 
 
 def weighing(**weights: tuple[float, float]) -> iale.Generalist:

@@ -42,10 +42,10 @@ def test_resumes_bit_for_bit_in_several_processes(
 
 
 def test_leaves_the_global_generator_alone(tmp_path: Path) -> None:
-    before = np.random.get_state()[1].tolist()  # noqa: NPY002
+    before = np.random.get_state(legacy=False)["state"]["key"].tolist()  # noqa: NPY002
     config = SearchConfig(generations=1, candidates=4, tasks=1)
     search_policy(VIEWS, config, START, tmp_path)
-    assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
+    assert np.random.get_state(legacy=False)["state"]["key"].tolist() == before  # noqa: NPY002
 
 
 def test_the_better_policy_has_the_larger_area(tmp_path: Path) -> None:
