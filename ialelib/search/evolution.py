@@ -34,7 +34,7 @@ class SearchConfig:
     candidates: int = 16
     tasks: int = 20
     averaged: int = 10
-    spread: float = 0.15
+    spread: float = 0.06
     seed: int = 0
 
 
