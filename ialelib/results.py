@@ -10,7 +10,9 @@ from typing import Any, Protocol
 import pandas as pd
 
 from ialelib import policy as policies
-from ialelib.policy import Policy
+from ialelib.features import NAMES
+from ialelib.generalist import Generalist
+from ialelib.policy import AnyPolicy, Policy
 from ialelib.utils.files import atomic, project
 from ialelib.utils.machine import commit, machine
 
@@ -84,26 +86,77 @@ def _joined(values: Iterable[Any]) -> str:
     return "; ".join(map(str, values))
 
 
-def publish_policy(policy: Policy, history: pd.DataFrame, results: pd.DataFrame, name: str) -> None:
+def publish_policy(
+    policy: AnyPolicy, history: pd.DataFrame, results: pd.DataFrame, name: str
+) -> None:
     """Save a policy as `policies/NAME.safetensors` of the project, with its card (`write_card`)."""
     folder = project() / "policies"
     policies.save_policy(policy, folder / f"{name}.safetensors")
     write_card(policy, history, results, folder / f"{name}.md")
 
 
-def write_card(policy: Policy, history: pd.DataFrame, results: pd.DataFrame, path: Path) -> None:
-    """Write the card of a policy that `train_policy` returned, as Markdown.
+def write_card(policy: AnyPolicy, history: pd.DataFrame, results: pd.DataFrame, path: Path) -> None:
+    """Write the card of a policy that `train_policy` or `search.train` returned, as Markdown.
 
-    `history` is `train_policy`'s; `results` is `metrics.paired_tests`'.
+    `history` is the table that came with it; `results` is `metrics.paired_tests`'.
     """
+    if isinstance(policy, Generalist):
+        text = _generalist_card(policy, history, path.stem)
+    else:
+        text = _imitation_card(policy, history, path.stem)
+    with atomic(path) as temporary:
+        temporary.write_text(text + _results(results))
+
+
+def _results(results: pd.DataFrame) -> str:
+    return f"""
+## Results
+
+Mean AUBC over paired seeds; gain over random with Wilcoxon's p, corrected by Holm.
+
+{_markdown(results.round(4))}
+"""
+
+
+def _generalist_card(policy: Generalist, history: pd.DataFrame, name: str) -> str:
+    rows = pd.json_normalize(policy.about, sep=" ").iloc[0]
+    weights = pd.DataFrame({"feature": NAMES})
+    for labels in (1, 20):
+        weights[f"{labels} labels per class"] = policy.weights(labels).double().numpy()
+    progress = history.groupby("generation")["aubc"].mean().reset_index()
+    return f"""# Policy {name}
+
+A policy for any classifier, width and number of classes, trained by imitation of an oracle and by
+search over whole cycles (CMA-ES). Load it with `ialelib.load_policy("{name}")`. Weights
+{policy.fingerprint()}.
+
+## Settings
+
+{_markdown(pd.DataFrame({"parameter": rows.index, "value": map(str, rows)}))}
+
+## Cost
+
+{len(history)} cycles of the search: {history["seconds"].sum() / 60:.0f} minutes of one core.
+
+## Weights
+
+{_markdown(weights.round(3))}
+
+## Mean AUBC of all candidates, by generation (tasks are drawn afresh)
+
+{_markdown(pd.DataFrame(progress).round(4))}
+"""
+
+
+def _imitation_card(policy: Policy, history: pd.DataFrame, name: str) -> str:
     config = dict(policy.about["imitation"])
     rows = {"dataset": policy.about["dataset"], **config.pop("setting"), **config}
     minutes = history["seconds"].sum(skipna=False) / 60
     cost = f"{minutes:.0f} minutes of roll-outs" if pd.notna(minutes) else "time not recorded"
-    text = f"""# Policy {path.stem}
+    return f"""# Policy {name}
 
 A policy trained by imitation (Algorithm 1 of IALE, JMLR 23(107), 2022) on {rows["dataset"]}.
-Load it with `ialelib.load_policy("{path.stem}")`. It reads embeddings of {policy.embedding}
+Load it with `ialelib.load_policy("{name}")`. It reads embeddings of {policy.embedding}
 dimensions and {policy.classes} classes; weights {policy.fingerprint()}.
 
 ## Settings
@@ -117,15 +170,7 @@ dimensions and {policy.classes} classes; weights {policy.fingerprint()}.
 ## How often each expert won, by episode
 
 {_markdown(history.drop(columns="seconds").round(3))}
-
-## Results
-
-Mean AUBC over paired seeds; gain over random with Wilcoxon's p, corrected by Holm.
-
-{_markdown(results.round(4))}
 """
-    with atomic(path) as temporary:
-        temporary.write_text(text)
 
 
 def _markdown(frame: pd.DataFrame) -> str:

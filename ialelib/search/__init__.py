@@ -4,9 +4,11 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    ["evolution", "imitation", "tasks"],
+    ["evolution", "imitation", "stages", "tasks"],
     {
-        "evolution": ["SearchConfig", "adding_up", "gains_over_random", "search_policy"],
-        "tasks": ["Task", "draw", "frozen", "views"],
+        "evolution": ["SearchConfig", "gains_over_random", "search_policy"],
+        "imitation": ["ImitationConfig", "imitate"],
+        "stages": ["train_generalist"],
+        "tasks": ["Source", "Task", "draw", "frozen", "views"],
     },
 )
