@@ -15,6 +15,7 @@ from torch import Tensor
 NEAREST = 5
 REFERENCES = 1000
 RADII = 0.75, 0.45
+SMALLEST = 0.15
 NOISE = 0.1
 STATIC = (
     "margin",
@@ -37,6 +38,7 @@ GROWING = (
     "gradient_distance",
     "chosen_of_class",
     *("cover_wide", "cover_wide_uncertain", "cover_narrow", "cover_narrow_uncertain"),
+    *("cover_shrinking", "cover_shrinking_uncertain"),
     *("variance", "variance_gain", "variance_gain_uncertain"),
 )
 NAMES = STATIC + GROWING
@@ -83,6 +85,16 @@ def unit(distance_R_N: Tensor) -> Tensor:
 def kernel(distance: Tensor, radius: float) -> Tensor:
     """exp(-d^2 / (2 r^2)) for distances d and a radius r in units of sigma."""
     return distance.square().mul_(-0.5 / radius**2).exp_()
+
+
+def shrinking_radius(distance_L_L: Tensor) -> float:
+    """The smallest distance between two labelled samples over sqrt(2), from 0.15 to 0.75.
+
+    The radius of UHerding (Bae et al. 2025), in whose kernel is no 2.
+    """
+    apart = distance_L_L[distance_L_L > 1e-4]
+    least = float(apart.min()) if len(apart) else math.inf
+    return min(max(least / math.sqrt(2), SMALLEST), RADII[0])
 
 
 def labelled_distance(distance_N_L: Tensor) -> Tensor:
@@ -269,9 +281,11 @@ class Batch:
         uncertain_R = uncertainty(probs_N_C[references])
         weight_W_R = torch.stack([torch.ones_like(uncertain_R), uncertain_R])
         distance_R_L = distance_N_L[references]
+        radii = *RADII, shrinking_radius(distance_L_L)
+        kernels = wide_R_N, narrow_R_N, kernel(distance_R_N, radii[2])
         self.covers = [
-            Cover(wide_R_N, kernel(distance_R_L, RADII[0]), weight_W_R),
-            Cover(narrow_R_N, kernel(distance_R_L, RADII[1]), weight_W_R),
+            Cover(kernel_R_N, kernel(distance_R_L, radius), weight_W_R)
+            for kernel_R_N, radius in zip(kernels, radii, strict=True)
         ]
         known = kernel(distance_N_L.mT, RADII[0]), kernel(distance_L_L, RADII[0])
         self.variance = Variance(wide_R_N, *known, references, weight_W_R)

@@ -77,6 +77,13 @@ def test_of_places_by_hand() -> None:
     torch.testing.assert_close(length_N, torch.tensor([0.5, 1.5]).log())
 
 
+def test_the_shrinking_radius_is_uherdings() -> None:
+    distance_L_L = torch.tensor([[0.0, 0.8, 0.9], [0.8, 0.0, 0.6], [0.9, 0.6, 0.0]])
+    assert features.shrinking_radius(distance_L_L) == pytest.approx(0.6 / math.sqrt(2))
+    assert features.shrinking_radius(distance_L_L / 100) == features.SMALLEST
+    assert features.shrinking_radius(torch.zeros(2, 2)) == features.RADII[0]
+
+
 def test_smoothed_predictions_by_hand() -> None:
     probs_R_C, kernel_R_N = torch.eye(2), torch.tensor([[1.0, 1.0], [1.0, 3.0]])
     smoothed_N_C = features.smoothed(probs_R_C, kernel_R_N)

@@ -15,8 +15,8 @@ WIDEST = 256
 """Principal components that are kept of a view; a task has some of them."""
 WIDTHS = (32, 64, 96, 96, 192)
 CLASSES = 2, 50
-POOLS = 100, 1000
-LARGE_POOLS = 1000, 5000  # one task in twenty
+POOLS = 100, 2000
+LARGE_POOLS = 2000, 5000  # one task in twenty
 PER_CLASS = 5, 20
 """Labels for each class when the budget is spent."""
 ACQUISITIONS = 4, 10
@@ -106,7 +106,7 @@ def draw(data: Sequence[DataSet], seed: int) -> Task:
 
     2 to 50 classes, three in ten times of unequal size; one label of each to begin with, 5 to 20
     at the end (at most 10 batches); half to three times as many in a batch as there are classes;
-    sub-pools of 100 to 1,000, one in twenty larger. Images get a CNN or an MLP, embeddings the
+    sub-pools of 100 to 2,000, one in twenty larger. Images get a CNN or an MLP, embeddings the
     probe.
     """
     rng = stream(seed, "task")
