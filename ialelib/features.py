@@ -16,7 +16,11 @@ NEAREST = 5
 REFERENCES = 1000
 RADII = 0.75, 0.45
 SMALLEST = 0.15
+SAME = 0.01
+"""Distance that may be rounding."""
 NOISE = 0.1
+ROUNDING = 1e-3
+"""Spread of a feature, as a share of its mean, that may be rounding."""
 STATIC = (
     "margin",
     "entropy",
@@ -79,7 +83,7 @@ def distances(one_N_D: Tensor, other_M_D: Tensor) -> Tensor:
 
 def unit(distance_R_N: Tensor) -> Tensor:
     """sigma: the median distance between candidates, without the zeros to themselves."""
-    return distance_R_N[distance_R_N > 1e-4].median().clamp(min=1e-6)
+    return distance_R_N[distance_R_N > SAME].median().clamp(min=1e-6)
 
 
 def kernel(distance: Tensor, radius: float) -> Tensor:
@@ -92,7 +96,7 @@ def shrinking_radius(distance_L_L: Tensor) -> float:
 
     The radius of UHerding (Bae et al. 2025), in whose kernel is no 2.
     """
-    apart = distance_L_L[distance_L_L > 1e-4]
+    apart = distance_L_L[distance_L_L > SAME]
     least = float(apart.min()) if len(apart) else math.inf
     return min(max(least / math.sqrt(2), SMALLEST), RADII[0])
 
@@ -325,6 +329,7 @@ def uncertainty(probs_N_C: Tensor) -> Tensor:
 
 
 def standardised(features_N_F: Tensor) -> Tensor:
-    """Mean 0 and variance 1 over the candidates; 0 where all are equal."""
+    """Mean 0 and variance 1 over the candidates; near 0 where all are equal but for rounding."""
     spread_F, mean_F = torch.std_mean(features_N_F, 0, correction=0)
-    return (features_N_F - mean_F) / spread_F.clamp(min=1e-6)
+    least_F = (ROUNDING * mean_F.abs()).clamp(min=1e-6)
+    return (features_N_F - mean_F) / torch.maximum(spread_F, least_F)

@@ -160,7 +160,7 @@ def test_before_a_batch_distances_to_it_are_equal() -> None:
 
 def test_scale_rotation_and_place_do_not_matter() -> None:
     turn = torch.linalg.qr(numbers(D, D)).Q
-    one, other = batch(), batch(turn, scale=30.0, place=100.0)
+    one, other = batch(), batch(turn, scale=30.0, place=20.0)
     for i in (5, 20):
         one.add(i)
         other.add(i)
