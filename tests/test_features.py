@@ -80,7 +80,7 @@ def test_of_places_by_hand() -> None:
 def test_the_shrinking_radius_is_uherdings() -> None:
     distance_L_L = torch.tensor([[0.0, 0.8, 0.9], [0.8, 0.0, 0.6], [0.9, 0.6, 0.0]])
     assert features.shrinking_radius(distance_L_L) == pytest.approx(0.6 / math.sqrt(2))
-    assert features.shrinking_radius(distance_L_L / 100) == features.SMALLEST
+    assert features.shrinking_radius(distance_L_L / 10) == features.SMALLEST
     assert features.shrinking_radius(torch.zeros(2, 2)) == features.RADII[0]
 
 
