@@ -98,24 +98,15 @@ def publish_policy(
 def write_card(policy: AnyPolicy, history: pd.DataFrame, results: pd.DataFrame, path: Path) -> None:
     """Write the card of a policy that `train_policy` or `search.train` returned, as Markdown.
 
-    `history` is the table that came with it; `results` is `metrics.paired_tests`'.
+    `history` is the table that came with it; `results` is `metrics.paired_tests`' or
+    `experiments.frozen.against`'s.
     """
     if isinstance(policy, Generalist):
         text = _generalist_card(policy, history, path.stem)
     else:
         text = _imitation_card(policy, history, path.stem)
     with atomic(path) as temporary:
-        temporary.write_text(text + _results(results))
-
-
-def _results(results: pd.DataFrame) -> str:
-    return f"""
-## Results
-
-Mean AUBC over paired seeds; gain over random with Wilcoxon's p, corrected by Holm.
-
-{_markdown(results.round(4))}
-"""
+        temporary.write_text(text + _markdown(results.round(4)) + "\n")
 
 
 def _generalist_card(policy: Generalist, history: pd.DataFrame, name: str) -> str:
@@ -145,6 +136,12 @@ search over whole cycles (CMA-ES). Load it with `ialelib.load_policy("{name}")`.
 ## Mean AUBC of all candidates, by generation (tasks are drawn afresh)
 
 {_markdown(pd.DataFrame(progress).round(4))}
+
+## Results
+
+On data that it never saw: gain in AUBC over each strategy, paired by seed, with half its 95%
+interval, Wilcoxon's p and that p corrected by Holm.
+
 """
 
 
@@ -170,6 +167,11 @@ dimensions and {policy.classes} classes; weights {policy.fingerprint()}.
 ## How often each expert won, by episode
 
 {_markdown(history.drop(columns="seconds").round(3))}
+
+## Results
+
+Mean AUBC over paired seeds; gain over random with Wilcoxon's p, corrected by Holm.
+
 """
 
 

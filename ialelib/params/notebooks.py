@@ -11,6 +11,7 @@ from ialelib.cycle import CycleConfig
 from ialelib.dagger import DaggerConfig
 from ialelib.experiments import alil, frozen
 from ialelib.experiments.batch_sizes import Size
+from ialelib.generalist import Generalist
 from ialelib.models import build
 from ialelib.oracle import ORACLE
 from ialelib.params.base import Params
@@ -21,7 +22,6 @@ from ialelib.params.types import (
     DataSetName,
     Distinct,
     ExpertName,
-    FeatureName,
     Made,
     NewPolicyName,
     PolicyName,
@@ -38,6 +38,7 @@ from ialelib.params.types import (
 from ialelib.policy import GENERALIST, AnyPolicy, Policy, fresh_policy, load_policy
 from ialelib.recipes import RECIPES, Recipe
 from ialelib.search.evolution import SearchConfig
+from ialelib.search.imitation import ImitationConfig
 from ialelib.search.tasks import SOURCES, Source, views
 from ialelib.state import PARTS
 from ialelib.utils.errors import InputError
@@ -512,12 +513,16 @@ class BeyondThePaper(
     candidates: PositiveInt
     tasks: PositiveInt
     averaged: PositiveInt
-    start: Several[FeatureName]
-    """Features that the policy adds up from which the search starts."""
+    rounds: PositiveInt
+    """Of imitation, from whose policy the search starts."""
+    imitated: PositiveInt
+    """Tasks in each round of imitation."""
     seed: Seed
-    """Of the search."""
-    policy: PolicyName
-    """The generalist that runs beside the strategies, as "generalist"."""
+    """Of the training."""
+    save_policy: NewPolicyName | None
+    """What the trained policy is saved as."""
+    policy: PolicyName | None
+    """The generalist that runs beside the strategies, as "generalist"; None: the trained one."""
     strategies: Distinct[BaselineName]
     datasets: Several[DataSetName]
     unseen: DataSetName | None
@@ -530,9 +535,10 @@ class BeyondThePaper(
     oracle_seeds: Distinct[Seed]
     processes: PositiveInt
 
-    def search_config(self) -> SearchConfig:
-        """The search on view."""
-        return SearchConfig(**self.named(SearchConfig))
+    def training(self) -> tuple[ImitationConfig, SearchConfig]:
+        """Both stages of the training on view."""
+        first = ImitationConfig(rounds=self.rounds, tasks=self.imitated, seed=self.seed)
+        return first, SearchConfig(**self.named(SearchConfig))
 
     def chosen(self) -> list[Source]:
         """The sources: those of the generalist's training as they are there, others whole."""
@@ -549,9 +555,9 @@ class BeyondThePaper(
         known = self.datasets, self.unseen, self.unseen_classes
         return frozen.targets(*known, self.dimensions, self.samples)
 
-    def policies(self) -> dict[str, AnyPolicy]:
-        """The generalist by the name that it has in tables."""
-        return {GENERALIST: load_policy(self.policy)}
+    def generalist(self, trained: Generalist) -> AnyPolicy:
+        """The policy of the proof."""
+        return load_policy(self.policy) if self.policy else trained
 
     def names(self) -> list[str]:
         """All strategies that run with every seed."""
@@ -559,9 +565,10 @@ class BeyondThePaper(
 
     @override
     def check(self, made: Made = NOTHING) -> None:
-        policy = made[self.policy] if self.policy in made else load_policy(self.policy)
-        if isinstance(policy, Policy):
-            raise InputError(f"parameter 'policy': {self.policy!r} is no generalist; take one")
+        if self.policy:
+            policy = made[self.policy] if self.policy in made else load_policy(self.policy)
+            if isinstance(policy, Policy):
+                raise InputError(f"parameter 'policy': {self.policy!r} is no generalist; take one")
         if "random" not in self.strategies or {ORACLE, "mc_dropout", "ensemble"} & set(
             self.strategies
         ):

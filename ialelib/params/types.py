@@ -9,7 +9,6 @@ from pydantic import AfterValidator, ValidationInfo
 
 from ialelib import data
 from ialelib.experts import EXPERTS
-from ialelib.features import NAMES
 from ialelib.inference.adapt import NARROWEST, RULES, WIDEST
 from ialelib.models import CLASSIFIERS
 from ialelib.oracle import ORACLE
@@ -76,7 +75,6 @@ Widths = Annotated[
 ClassifierName = Annotated[str, _among("classifier", lambda: CLASSIFIERS)]
 DataSetName = Annotated[str, _among("data set", data.available)]
 ExpertName = Annotated[str, _among("expert", lambda: EXPERTS)]
-FeatureName = Annotated[str, _among("feature", lambda: NAMES)]
 RecipeName = Annotated[str, _among("recipe", lambda: RECIPES)]
 RuleName = Annotated[str, _among("rule", lambda: RULES)]
 BaselineName = Annotated[str, _among("strategy", lambda: [*EXPERTS, ORACLE])]

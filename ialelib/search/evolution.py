@@ -1,7 +1,7 @@
 """Policy search: CMA-ES on the AUBC of whole cycles, under common random numbers."""
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -90,7 +90,7 @@ def gains_over_random(
 
     Tasks differ from generation to generation, so that only gains show what was learned.
     """
-    chance = adding_up([])
+    chance = Generalist(torch.zeros(len(NAMES), 2))  # equal scores: a choice at random
     parts = []
     for generation in range(config.generations):
         seeds = task_seeds(config, generation)
@@ -99,14 +99,6 @@ def gains_over_random(
     unit = ["generation", "task"]
     at_random = pd.concat(parts).set_index(unit)["aubc"].rename("chance")
     return table.assign(gain=table["aubc"] - table.join(at_random, on=unit)["chance"])
-
-
-def adding_up(features: Collection[str]) -> Generalist:
-    """A policy that adds up these features; without any it chooses at random."""
-    weight_F_2 = torch.zeros(len(NAMES), 2)
-    for name in features:
-        weight_F_2[NAMES.index(name), 0] = 1
-    return Generalist(weight_F_2)
 
 
 def _weights(values: np.ndarray, shape: tuple[int, ...]) -> torch.Tensor:

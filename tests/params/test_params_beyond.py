@@ -29,8 +29,10 @@ def values(tmp_path: Path) -> dict[str, Any]:
 def test_the_policy_runs_as_generalist_beside_the_strategies(values: dict[str, Any]) -> None:
     params = BeyondThePaper.checked(values)
     assert params.names() == ["generalist", "random", "margin", "badge", "uherding", "coverage"]
-    assert set(params.policies()) == {"generalist"}
-    assert params.search_config().candidates == 4
+    trained = Generalist(torch.zeros(len(NAMES), 2))
+    assert params.generalist(trained) is not trained
+    assert BeyondThePaper.checked(values | {"policy": None}).generalist(trained) is trained
+    assert [config.tasks for config in params.training()] == [2, 2]
 
 
 def test_a_policy_that_the_batch_makes_need_not_be_there(values: dict[str, Any]) -> None:
@@ -45,7 +47,6 @@ def test_a_policy_that_the_batch_makes_need_not_be_there(values: dict[str, Any])
         ({"strategies": ["margin"]}, "parameter 'strategies': 'random', to compare with"),
         ({"strategies": ["random", "oracle"]}, "see 'oracle_seeds'"),
         ({"strategies": ["random", "ensemble"]}, "which the probe does not have"),
-        ({"start": ["densty"]}, "did you mean 'density'"),
         ({"datasets": ["mnist-10k"]}, "sources and targets must be apart; 'mnist-10k' is in both"),
         ({"unseen": "mnist", "unseen_classes": [3]}, "apart; 'mnist-10k' is in both"),
         ({"unseen": "kmnist"}, "go together: give both, or neither"),

@@ -10,7 +10,16 @@ from source_views import VIEWS
 
 import ialelib as iale
 from ialelib.features import NAMES
-from ialelib.search.evolution import SearchConfig, evaluate, gains, search_policy
+from ialelib.metrics import areas
+from ialelib.search.evolution import (
+    SearchConfig,
+    evaluate,
+    gains,
+    gains_over_random,
+    search_policy,
+    task_seeds,
+)
+from ialelib.search.tasks import draw
 
 TINY = SearchConfig(generations=3, candidates=4, tasks=2, averaged=2)
 START = iale.Generalist(torch.ones(len(NAMES), 2))
@@ -55,6 +64,18 @@ def test_the_better_policy_has_the_larger_area(tmp_path: Path) -> None:
     table = evaluate(VIEWS, range(6), policies, tmp_path)
     good, bad = gains(table)
     assert good > bad + 0.01
+
+
+def test_gains_are_over_random_sampling_on_the_same_task(
+    searched: tuple[Path, iale.Generalist],
+) -> None:
+    folder = searched[0]
+    _, table = search_policy(VIEWS, TINY, START, folder)
+    row = gains_over_random(table, VIEWS, TINY, folder).iloc[-1]
+    task = draw(VIEWS, task_seeds(TINY, TINY.generations - 1)[-1])
+    nothing = iale.Generalist(torch.zeros(len(NAMES), 2))
+    chance = areas(iale.run_cycle(task.data, task.config, nothing, task.seed), ["seed"]).iloc[0]
+    assert row["gain"] == pytest.approx(row["aubc"] - chance)
 
 
 def test_gains_are_means_over_tasks() -> None:
