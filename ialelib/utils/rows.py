@@ -1,5 +1,7 @@
 """Rows of values in memory or in files, read in chunks."""
 
+import mmap
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -18,4 +20,14 @@ def read(
     if not isinstance(piece, Tensor):
         # A copy, in the processor's byte order: torch must not write to a file.
         piece = torch.from_numpy(np.array(piece, dtype=piece.dtype.newbyteorder("=")))
+        _release(rows)
     return piece.to("cpu", dtype)
+
+
+def _release(rows: Rows) -> None:
+    """Give what was read of a mapped file back to the system, where it can (not on Windows).
+
+    Else all of a large file that is read in pieces would count as memory of this process.
+    """
+    if isinstance(rows, np.memmap) and rows.mode == "r" and hasattr(mmap, "MADV_DONTNEED"):
+        vars(rows)["_mmap"].madvise(mmap.MADV_DONTNEED)
