@@ -78,14 +78,14 @@ def choose(folder: Path) -> None:
     labelled = torch.from_numpy(np.array(embedding[:100])), torch.from_numpy(np.array(logits[:100]))
     labels = labelled[1].argmax(1)
     seen = state.describe(logits, embedding, labelled[1], labelled[0], labels)
-    assert len(set(policy.load_policy(POLICY).choose(seen, acq=100).tolist())) == 100
+    assert len(set(policy.load_network(POLICY).choose(seen, acq=100).tolist())) == 100
 
 
 def run_cycle(name: str) -> None:
     """One cycle on all of MNIST."""
     config = cycle.CycleConfig(budget=300)
     cycle.run_cycle(
-        data.load_data("mnist"), config, name, 0, {"policy": policy.load_policy(POLICY)}
+        data.load_data("mnist"), config, name, 0, {"policy": policy.load_network(POLICY)}
     )
 
 
