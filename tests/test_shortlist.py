@@ -1,5 +1,7 @@
 """Large pools: what the generalist looks at, and that small ones are looked at whole."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,9 @@ from ialelib import generalist
 from ialelib.features import NAMES
 from ialelib.generalist import Generalist, shortlist
 from ialelib.utils.errors import InputError
+from ialelib.utils.rows import read
 
+PROJECT = Path(__file__).parents[1]
 N, L, C, D = 500, 12, 3, 8
 
 
@@ -95,6 +99,46 @@ def test_every_pick_has_the_scores_that_it_is_the_best_of(pool: tuple[Tensor, Te
     for pick, score_N in enumerate(score_A_N.numpy()):
         assert np.nanargmax(score_N) == chosen[pick]
         np.testing.assert_array_equal(np.flatnonzero(np.isnan(score_N)), np.sort(chosen[:pick]))
+
+
+def test_scattered_rows_of_a_file_are_read_in_their_order(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).random((1000, 3)).astype(np.float16)
+    np.save(tmp_path / "rows.npy", values)
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    which = np.random.default_rng(1).permutation(1000)[:500]
+    for rows, first in ((mapped, 0), (mapped[200:], 200)):
+        found = which[which < 800]
+        expected = values[first + found].astype(np.float32)
+        np.testing.assert_array_equal(read(rows, found), expected)
+        np.testing.assert_array_equal(read(rows, slice(3, 9)), values[first + 3 : first + 9])
+
+
+MANY = """
+import sys; sys.path.insert(0, "tests")
+from pathlib import Path
+import numpy as np
+from ialelib import inference
+from toys import peak
+folder, (n, width) = Path(sys.argv[1]), (200_000, 640)
+with (folder / "rows").open("wb") as file:
+    for start in range(0, n, 10_000):
+        piece = np.random.default_rng(start).random((10_000, width), dtype=np.float32)
+        piece.astype(np.float16).tofile(file)
+rows = np.memmap(folder / "rows", np.float16, "r", shape=(n, width))
+known = {"labelled": np.arange(50), "labels": np.arange(50) % 5}
+inference.next_batch(embeddings=rows[:5000], **known)
+before = peak()
+assert len(set(inference.next_batch(embeddings=rows, acq=100, **known))) == 100
+print(peak() - before)
+"""
+
+
+def test_a_probe_and_the_generalist_on_256_mb_of_mapped_embeddings_take_less_than_100_mb(
+    tmp_path: Path,
+) -> None:
+    command = [sys.executable, "-c", MANY, str(tmp_path)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert 0 <= int(done.stdout) < 100e6
 
 
 def test_more_than_there_are_is_refused(pool: tuple[Tensor, Tensor]) -> None:
