@@ -4,6 +4,9 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    ["alil", "batch_sizes", "overlap", "own_pool", "paired", "run_time", "training_cost"],
-    {"paired": ["compare"]},
+    [
+        *("alil", "batch_sizes", "overlap", "own_pool", "paired", "rehearsal", "run_time"),
+        "training_cost",
+    ],
+    {"paired": ["compare"], "rehearsal": ["Rehearsal", "rehearse"]},
 )

@@ -97,7 +97,7 @@ def next_batch(
         raise InputError(f"batch_size must be 1 or more, not {batch_size}")
     predicted = {"embeddings": embeddings, "logits": logits, "probabilities": probabilities}
     source = _source(classifier, images, layer, preprocess, batch_size, predicted)
-    labelled_L, labels_L = _labelled(labelled, labels, len(source))
+    labelled_L, labels_L = labelled_set(labelled, labels, len(source))
     pool = Pool(len(source))
     pool.label(labelled_L)
     chooser = load_policy(GENERALIST if policy == "auto" else policy)
@@ -229,7 +229,12 @@ def _source(
     return Classified(classifier, images, layer, preprocess, batch_size)
 
 
-def _labelled(labelled: Any, labels: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
+def labelled_set(labelled: Any, labels: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices and labels of the labelled samples, int64.
+
+    Raises:
+        InputError: anything but different indices below `size`, and a label from 0 for each.
+    """
     labelled_L = check_indices("labelled", _array(labelled), size)
     labels_L = check_whole("labels", _array(labels))
     if len(labels_L) != len(labelled_L):

@@ -9,12 +9,13 @@ import lazy_loader as lazy
 __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     [
-        *("acquisition", "curves", "images", "overlap", "panels", "ranks", "run_time", "sizes"),
-        *("studies", "style", "toy", "training_cost"),
+        *("acquisition", "curves", "images", "overlap", "panels", "ranks", "rehearsal", "run_time"),
+        *("sizes", "studies", "style", "toy", "training_cost"),
     ],
     {
         "curves": ["aubc_gains", "learning_curves", "policy_training"],
         "ranks": ["critical_differences", "penalty_matrix"],
+        "rehearsal": ["rehearsed"],
         "studies": ["filtered_curves", "schedules", "width_gains"],
         "style": ["COLOURS", "NAMES", "save", "styles"],
     },
