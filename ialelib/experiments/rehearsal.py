@@ -54,7 +54,7 @@ def rehearse(
     strategies: Sequence[Strategy] = ("margin", "coverage", GENERALIST),
     acq: int | None = None,
     seeds: int = 20,
-    folder: Path | None = None,
+    folder: Path | str | None = None,
     processes: int = 1,
     classifier: str | Factory = "probe",
     recipe: str = "fast",
@@ -103,7 +103,7 @@ def rehearse(
     found_L = rows(embeddings, labelled_L).cpu()
     inputs_L = (found_L.float() if found_L.is_floating_point() else found_L).numpy()
     config = _config(len(codes_L), len(names), acq, classifier, recipe)
-    with cache.kept_in(folder) as kept:
+    with cache.kept_in(Path(folder) if folder else None) as kept:
         groups: list[cache.Group] = []
         for seed in range(seeds):
             split = _split(inputs_L, codes_L, seed)

@@ -129,7 +129,7 @@ def test_the_same_call_gives_the_same_and_resumes(
     assert len(list(tmp_path.iterdir())) == 4
     for path in tmp_path.iterdir():
         path.write_text(path.read_text().replace("rehearsal", "read back"))
-    again = rehearse(torch.from_numpy(embeddings), *given, seeds=2, folder=tmp_path)
+    again = rehearse(torch.from_numpy(embeddings), *given, seeds=2, folder=str(tmp_path))
     assert set(again.curves["dataset"]) == {"read back"}
     pd.testing.assert_frame_equal(again.gains, once.gains)
 
