@@ -90,9 +90,8 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
         labelled = selection.Classified(clf, X, *how).outputs(np.flatnonzero(known))
         selection.check_labels(labels_L, labelled)
         asked = selection.Classified(clf, offered, *how).outputs(np.arange(len(offered)))
-        places, width = (np.arange(len(offered)), len(offered))
-        if mapping is not None:
-            places, width = mapping, len(X)
+        places = np.arange(len(offered)) if mapping is None else mapping
+        width = len(offered) if mapping is None else len(X)
         if isinstance(trained, Generalist):
             chosen_A, some_S, score_A_S = self._picked(
                 trained, asked, labelled, labels_L, batch_size
