@@ -1,6 +1,7 @@
 """Time and peak memory of one task in a process of its own.
 
     python benchmarks/scaling.py policy 1000000    # choose 100 of that many candidates on disk
+    python benchmarks/scaling.py generalist 1000000
     python benchmarks/scaling.py cycle ensemble    # a whole cycle on MNIST, B = 300
 
 prints seconds and the peak of resident memory in MB.
@@ -17,7 +18,8 @@ import numpy as np
 import torch
 from selection import peak_mb
 
-from ialelib import cycle, data, policy, state
+from ialelib import cycle, data, inference, policy, state
+from ialelib.policy import GENERALIST
 
 POLICY = "mnist-cnn"
 SIZES = (125_000, 250_000, 500_000, 1_000_000)
@@ -33,7 +35,7 @@ def measured(*arguments: str) -> tuple[float, float]:
 
 
 def rows() -> Iterator[Row]:
-    """The table's rows on policy selection from candidates on disk."""
+    """The table's rows on selection from candidates on disk by a policy and by the generalist."""
     times = []
     for size in SIZES:
         took, peak = measured("policy", str(size))
@@ -51,6 +53,14 @@ def rows() -> Iterator[Row]:
         "ours": float(np.polyfit(np.log(SIZES), np.log(times), 1)[0]),
         "unit": "",
         "note": "slope of log seconds over log candidates",
+    }
+    took, peak = measured(GENERALIST, str(SIZES[-1]))
+    yield {
+        "work": f"generalist chooses 100 of {SIZES[-1]:,} candidates on disk",
+        "bar": "< 1500 MB",
+        "ours": peak,
+        "unit": "MB",
+        "note": f"peak resident memory; {took:.1f} s, {took / times[-1]:.2f} of the policy's time",
     }
 
 
@@ -70,29 +80,34 @@ def files(folder: Path, size: int) -> tuple[Path, Path]:
     return paths
 
 
-def choose(folder: Path) -> None:
-    """One call of a shipped policy on mapped files."""
+def choose(task: str, folder: Path) -> None:
+    """One call of a shipped policy, or of the generalist, on mapped files."""
     embedding, logits = (
         np.load(folder / f"{n}.npy", mmap_mode="r") for n in ("embedding", "logits")
     )
-    labelled = torch.from_numpy(np.array(embedding[:100])), torch.from_numpy(np.array(logits[:100]))
-    labels = labelled[1].argmax(1)
-    seen = state.describe(logits, embedding, labelled[1], labelled[0], labels)
-    assert len(set(policy.load_policy(POLICY).choose(seen, acq=100).tolist())) == 100
+    labels = np.array(logits[:100]).argmax(1)
+    if task == GENERALIST:
+        given = {"embeddings": embedding, "logits": logits}
+        batch = inference.next_batch(labelled=range(100), labels=labels, acq=100, **given)
+    else:
+        known = [torch.from_numpy(np.array(rows[:100])) for rows in (logits, embedding)]
+        seen = state.describe(logits, embedding, known[0], known[1], torch.from_numpy(labels))
+        batch = policy.load_network(POLICY).choose(seen, acq=100)
+    assert len(set(batch.tolist())) == 100
 
 
 def run_cycle(name: str) -> None:
     """One cycle on all of MNIST."""
     config = cycle.CycleConfig(budget=300)
     cycle.run_cycle(
-        data.load_data("mnist"), config, name, 0, {"policy": policy.load_policy(POLICY)}
+        data.load_data("mnist"), config, name, 0, {"policy": policy.load_network(POLICY)}
     )
 
 
 def main(task: str, argument: str) -> None:
     """Run one task and print its seconds and peak memory."""
     with tempfile.TemporaryDirectory() as name:
-        if task == "policy":
+        if task in ("policy", GENERALIST):
             # The files are made in another process: writing them counts as memory, too.
             subprocess.run([sys.executable, __file__, "files", f"{name}:{argument}"], check=True)
         if task == "files":
@@ -100,8 +115,8 @@ def main(task: str, argument: str) -> None:
             files(Path(folder), int(size))
             return
         started = time.perf_counter()
-        if task == "policy":
-            choose(Path(name))
+        if task in ("policy", GENERALIST):
+            choose(task, Path(name))
         else:
             run_cycle(argument)
         took = time.perf_counter() - started

@@ -3,6 +3,8 @@
     import ialelib as iale
 
     batch = iale.next_batch(classifier, images, labelled, labels, acq=10)   # your own pool
+    batch = iale.next_batch(embeddings=embeddings, labelled=labelled, labels=labels, acq=10)
+    print(iale.rehearse(embeddings, labelled, labels))                      # does it pay?
     policy, history = iale.train_policy(data, iale.DaggerConfig())          # Algorithm 1
     curves = iale.compare(data, iale.CycleConfig(), ["random", "badge"], seeds=range(10))
     iale.paired_tests(curves)                                               # AUBC, gain, p
@@ -35,7 +37,7 @@ Rooms around it:
 
     inference     next_batch for your own pool; embeddings by backbones; scikit-activeml
     search        how the generalist is trained: tasks, imitation, policy search
-    experiments   compare; overlap, sizes, run time, training cost, ALIL
+    experiments   compare, rehearse; overlap, sizes, run time, training cost, ALIL
     plots         every figure
     params        the notebooks' parameters
     runner        checks and runs the notebooks of a profile, and shows them as a gallery
@@ -69,7 +71,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "metrics": ["aubc", "check_curves", "paired_tests"],
         "results": ["publish", "publish_policy"],
         "inference": ["next_batch"],
-        "experiments": ["compare"],
+        "experiments": ["compare", "rehearse"],
         "demo": ["toy_demo"],
         "labelling": ["LabelStore", "Labeller"],
         "utils.cache": ["read_table"],

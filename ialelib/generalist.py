@@ -2,7 +2,9 @@
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,13 +12,18 @@ import torch
 from torch import Tensor
 
 from ialelib.experts import Query
-from ialelib.features import NAMES, STATIC, Batch
+from ialelib.features import NAMES, STATIC, Batch, uncertainty
 from ialelib.greedy import check_offer
 from ialelib.utils.cpu import one_thread
 from ialelib.utils.errors import InputError
+from ialelib.utils.rows import Rows, read
 
 TIES = 1e-6
 """Largest random number that is added to a score."""
+SHORTLIST = 4000
+"""Candidates that all features are computed of; of more, so many are taken (`shortlist`)."""
+CHUNK = 10_000
+"""Candidates whose probabilities are in memory at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +55,10 @@ class Generalist:
         known = query.embedding_N_D, query.labelled_embedding_L_D
         return self.choose(query.probs_N_C, *known, torch.from_numpy(query.labels_L), acq, rng)
 
-    @one_thread()
-    @torch.inference_mode()
     def choose(
         self,
-        probs_N_C: Tensor,
-        embedding_N_D: Tensor,
+        probs_N_C: Rows,
+        embedding_N_D: Rows,
         labelled_embedding_L_D: Tensor,
         labels_L: Tensor,
         acq: int,
@@ -61,22 +66,45 @@ class Generalist:
     ) -> np.ndarray:
         """`acq` positions: the best candidate given the batch so far, one after the other.
 
+        From more than `SHORTLIST` candidates, which may lie in mapped files, those of `shortlist`.
+
         Raises:
             InputError: more than there are candidates.
         """
         check_offer(acq, len(probs_N_C))
+        some_S = shortlist(partial(read, probs_N_C), len(probs_N_C), acq, rng)
+        offered = read(probs_N_C, some_S), read(embedding_N_D, some_S)
+        chosen_A, _ = self.pick(*offered, labelled_embedding_L_D, labels_L, acq, rng)
+        return some_S[chosen_A]
+
+    @one_thread()
+    @torch.inference_mode()
+    def pick(
+        self,
+        probs_N_C: Tensor,
+        embedding_N_D: Tensor,
+        labelled_embedding_L_D: Tensor,
+        labels_L: Tensor,
+        acq: int,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, Tensor]:
+        """`choose` from all of these candidates: positions, and everyone's scores at each, A x N.
+
+        The scores of candidates that were chosen before are NaN.
+        """
         batch = Batch(probs_N_C, embedding_N_D, labelled_embedding_L_D, labels_L, rng)
         weight_F = self.weights(len(labels_L) / probs_N_C.shape[1])
         score_N = batch.static_N_F @ weight_F[: len(STATIC)]
         score_N += TIES * torch.from_numpy(rng.random(len(score_N))).float()
         chosen: list[int] = []
-        while True:
-            now_N = score_N + batch.growing() @ weight_F[len(STATIC) :]
-            now_N[chosen] = -torch.inf
-            chosen.append(int(now_N.argmax()))
-            if len(chosen) == acq:
-                return np.array(chosen, dtype=np.int64)
-            batch.add(chosen[-1])
+        score_A_N = torch.empty(acq, len(score_N))
+        for now_N in score_A_N:
+            if chosen:
+                batch.add(chosen[-1])
+            now_N.copy_(score_N + batch.growing() @ weight_F[len(STATIC) :])
+            now_N[chosen] = torch.nan
+            chosen.append(int(now_N.nan_to_num(-torch.inf).argmax()))
+        return np.array(chosen, dtype=np.int64), score_A_N
 
     def weights(self, labels_per_class: float) -> Tensor:
         """The weight of every feature at a number of labels per class, F."""
@@ -87,3 +115,25 @@ class Generalist:
         digest = hashlib.sha256(repr(NAMES).encode())
         digest.update(self.weight_F_2.numpy().tobytes())
         return digest.hexdigest()[:12]
+
+
+@one_thread()
+@torch.inference_mode()
+def shortlist(
+    probs_of: Callable[[slice], Tensor], n: int, acq: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Positions of the candidates to look at, ascending: time and memory stay linear in N.
+
+    All of up to `SHORTLIST`, or twice the batch where that is more. Of more candidates, half of
+    that number are those with the smallest margin, and the others are drawn from the rest at
+    random. `probs_of` reads the probabilities of some, N x C.
+    """
+    size = max(SHORTLIST, 2 * acq)
+    if n <= size:
+        return np.arange(n)
+    margin_N = np.empty(n, np.float32)
+    for start in range(0, n, CHUNK):
+        piece = slice(start, start + CHUNK)
+        margin_N[piece] = 1 - uncertainty(probs_of(piece))
+    smallest, rest = np.split(np.argpartition(margin_N, size // 2), [size // 2])
+    return np.sort(np.concatenate([smallest, rng.choice(rest, size - size // 2, replace=False)]))

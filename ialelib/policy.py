@@ -171,6 +171,18 @@ def load_policy(policy: str | Path | AnyPolicy) -> AnyPolicy:
         ) from error
 
 
+def load_network(policy: str | Path | AnyPolicy) -> Policy:
+    """`load_policy`, for what reads the state of Eq. 1 and scores candidates one by one.
+
+    Raises:
+        InputError: as `load_policy`, or the generalist.
+    """
+    found = load_policy(policy)
+    if isinstance(found, Generalist):
+        raise InputError("the generalist has no policy network; name another policy here")
+    return found
+
+
 def _policy(header: dict[str, Any], weights: dict[str, Tensor]) -> Policy:
     sizes = header["classes"], header["embedding"], StateParts(**header["parts"])
     found = fresh_policy(*sizes, hidden=header["hidden"])

@@ -218,7 +218,7 @@ print(peak() - before)
 
 
 def test_choosing_from_200_000_mapped_candidates_takes_less_than_400_mb(tmp_path: Path) -> None:
-    # Their encoding has 1.25 GB. What is mapped counts too, where it stays in memory: 0.11 GB.
+    # Their encoding has 1.25 GB.
     command = [sys.executable, "-c", MANY, str(tmp_path)]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
     assert 0 <= int(done.stdout) < 400e6

@@ -14,8 +14,19 @@ from torch import Tensor, nn
 from ialelib import policy as policies
 from ialelib import policy as policy_fit
 from ialelib.experts import Query
+from ialelib.features import NAMES
+from ialelib.generalist import Generalist
 from ialelib.models import Architecture, build
-from ialelib.policy import Example, Policy, PolicyRecipe, fit_policy, load_policy, loss, save_policy
+from ialelib.policy import (
+    Example,
+    Policy,
+    PolicyRecipe,
+    fit_policy,
+    load_network,
+    load_policy,
+    loss,
+    save_policy,
+)
 from ialelib.state import CLASS_FREE, FULL, State, StateParts, describe, encode, observe
 from ialelib.utils.errors import InputError
 
@@ -206,7 +217,7 @@ def test_a_policy_comes_back_from_its_file_bit_for_bit(tmp_path: Path, parts: St
     policy.scale.uniform_(0.5, 2)
     policy.about = {"seed": 7, "losses": [0.1, 0.2], "dataset": "mnist"}
     save_policy(policy, tmp_path / "one.safetensors")
-    back = load_policy(tmp_path / "one.safetensors")
+    back = load_network(tmp_path / "one.safetensors")
     assert same_weights(back, policy)
     assert (back.about, back.parts, back.classes) == (policy.about, parts, C)
     assert torch.equal(back.scores(observe(query(0))), policy.scores(observe(query(0))))
@@ -245,6 +256,11 @@ def test_a_shipped_policy_is_found_by_name_or_the_nearest_offered(
 ) -> None:
     monkeypatch.setattr(policies, "SHIPPED", (tmp_path,))
     save_policy(Policy(C, D), tmp_path / "mnist-cnn.safetensors")
-    assert load_policy("mnist-cnn").classes == C
+    assert load_network("mnist-cnn").classes == C
     with pytest.raises(InputError, match="unknown policy 'mnist-cn'; did you mean 'mnist-cnn'"):
         load_policy("mnist-cn")
+
+
+def test_the_generalist_has_no_network() -> None:
+    with pytest.raises(InputError, match="the generalist has no policy network"):
+        load_network(Generalist(torch.ones(len(NAMES), 2)))

@@ -11,7 +11,7 @@ from torch import nn
 from ialelib import rollout
 from ialelib.cycle import CycleConfig
 from ialelib.dagger import DaggerConfig
-from ialelib.policy import Policy, PolicyRecipe, load_policy
+from ialelib.policy import Policy, PolicyRecipe, load_network
 from ialelib.rollout import TENSORS, Rollout
 
 POLICIES = "policy-*.safetensors"
@@ -67,7 +67,7 @@ def assert_same_run(one: Path, other: Path) -> None:
     names = [str(path.relative_to(one)) for path in sorted(one.rglob(POLICIES))]
     assert names == [str(path.relative_to(other)) for path in sorted(other.rglob(POLICIES))]
     for name in names:
-        assert same_policy(load_policy(one / name), load_policy(other / name)), name
+        assert same_policy(load_network(one / name), load_network(other / name)), name
 
 
 def peak() -> int:

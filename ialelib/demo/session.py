@@ -10,7 +10,7 @@ from ialelib import data
 from ialelib.cycle import Cycle, CycleConfig
 from ialelib.experts import EXPERTS
 from ialelib.plots.style import NAMES
-from ialelib.policy import Policy
+from ialelib.policy import GENERALIST, Policy
 from ialelib.recipes import recipe
 from ialelib.state import observe
 from ialelib.training import correct_mask, fit_many, predict
@@ -18,7 +18,7 @@ from ialelib.utils.cpu import one_thread
 from ialelib.utils.errors import InputError
 from ialelib.utils.seeds import derive, stream
 
-STRATEGIES = ("random", "entropy", "coreset", "badge", "confidence", "policy")
+STRATEGIES = ("random", "entropy", "coreset", "badge", "confidence", "policy", GENERALIST)
 COMPARED = ("entropy", "confidence", "coreset", "badge")
 """Experts that the policy's batch is compared with: those that need one classifier only."""
 SIDES = ("left", "right")

@@ -69,7 +69,7 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
         for name in (left, right):
             if name not in STRATEGIES:
                 raise unknown("strategy", name, STRATEGIES)
-        scorer = policy.load_policy(policy_name)
+        scorer = policy.load_network(policy_name)
         self._start = partial(Demo, policy=scorer, samples=samples, initial=initial)
         self.demo = self._start([left, right], overlap=overlap, seed=seed)
         self._playing: asyncio.Task[None] | None = None

@@ -17,7 +17,7 @@ from ialelib.data import DataSet, Pool, balanced
 from ialelib.inference import selection
 from ialelib.metrics import mean_interval, paired_gains
 from ialelib.models import Classifier
-from ialelib.policy import AnyPolicy
+from ialelib.policy import AnyPolicy, Policy
 from ialelib.utils import cache
 from ialelib.utils.cpu import one_thread
 from ialelib.utils.seeds import derive, stream
@@ -186,7 +186,7 @@ def run_widths(
     rules: Sequence[str],
     config: CycleConfig,
     steps: int,
-    policy: AnyPolicy,
+    policy: Policy,
     seeds: Sequence[int],
     folder: Path,
     processes: int = 1,

@@ -1,10 +1,10 @@
-"""Your own pool: the next batch to label, for any torch classifier."""
+"""Your own pool: the next batch to label, for any embeddings or any torch classifier."""
 
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    ["adapt", "backbones", "images", "outputs", "scikit_activeml", "selection"],
+    ["adapt", "backbones", "embedded", "images", "outputs", "scikit_activeml", "selection"],
     {
         "backbones": ["extract", "extract_set"],
         "outputs": ["outputs_of"],

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from typing_extensions import override
 
+from ialelib.generalist import Generalist, shortlist
 from ialelib.inference import adapt, selection
-from ialelib.inference.outputs import Classify
-from ialelib.policy import Policy, load_policy
+from ialelib.inference.outputs import Classify, Outputs
+from ialelib.policy import GENERALIST, AnyPolicy, load_policy
 from ialelib.utils.errors import InputError
 
 try:
@@ -24,11 +26,13 @@ except ImportError as error:
 class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
     """Choose what to label by a policy that has learned it (Sec. 3.2).
 
-    Utilities are the log-odds of the policy's scores.
+    The generalist, which is the default, chooses one sample after the other: the utilities of each
+    pick are its scores given the batch so far, NaN off its shortlist of 4,000. Those of other
+    policies are the log-odds of their scores; they choose from a random sub-pool of 10 to 100 times
+    the batch (Sec. 4.5).
 
-    A policy chooses from a random sub-pool of 10 to 100 times the batch (Sec. 4.5): give
-    `candidates`, or wrap the strategy in scikit-activeml's `SubSamplingWrapper`. Without either
-    every unlabelled image is a candidate.
+    Without `candidates` the classifier sees every unlabelled image: give some, or wrap the strategy
+    in scikit-activeml's `SubSamplingWrapper`.
 
     `policy`, `layer` and `preprocess` are as in `ialelib.next_batch`. `classes` are the labels in
     the order of the classifier's logits (default: 0 to C - 1). `missing_label` stands for a
@@ -37,7 +41,7 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
 
     def __init__(
         self,
-        policy: str | Path | Policy = "auto",
+        policy: str | Path | AnyPolicy = "auto",
         layer: str | None = None,
         preprocess: selection.Preprocess | None = None,
         classes: Sequence[Any] | None = None,
@@ -80,20 +84,44 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
         known = is_labeled(y, self.missing_label_)
         if not known.any():
             raise InputError("nothing is labelled; label some samples at random first")
-        given = None if self.policy == "auto" else load_policy(self.policy)
+        trained = load_policy(GENERALIST if self.policy == "auto" else self.policy)
         labels_L = self._codes(y[known])
-        how = clf, self.preprocess
-        seen = (
-            selection.batches(offered, np.arange(len(offered)), *how),
-            selection.batches(X, np.flatnonzero(known), *how),
-        )
-        state = selection.state_from(clf, *seen, labels_L, self.layer)
-        trained = given or selection.default_policy(state.logits_N_C.shape[1])
-        utilities = trained.log_odds(adapt.adapted(state, trained)).numpy().astype(float)
-        if mapping is not None:
-            odds_N, utilities = utilities, np.full(len(X), np.nan)
-            utilities[mapping] = odds_N
+        how = self.layer, self.preprocess
+        labelled = selection.Classified(clf, X, *how).outputs(np.flatnonzero(known))
+        selection.check_labels(labels_L, labelled)
+        asked = selection.Classified(clf, offered, *how).outputs(np.arange(len(offered)))
+        places = np.arange(len(offered)) if mapping is None else mapping
+        width = len(offered) if mapping is None else len(X)
+        if isinstance(trained, Generalist):
+            chosen_A, some_S, score_A_S = self._picked(
+                trained, asked, labelled, labels_L, batch_size
+            )
+            if not return_utilities:
+                return places[chosen_A]
+            score_A_N = np.full((batch_size, width), np.nan)
+            score_A_N[:, places[some_S]] = score_A_S
+            return places[chosen_A], score_A_N
+        state = adapt.adapted(selection.state_of(asked, labelled, labels_L), trained)
+        utilities = np.full(width, np.nan)
+        utilities[places] = trained.log_odds(state).numpy()
         return simple_batch(utilities, self.random_state_, batch_size, return_utilities)
+
+    def _picked(
+        self,
+        generalist: Generalist,
+        asked: Outputs,
+        labelled: Outputs,
+        labels_L: np.ndarray,
+        acq: int,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Positions of the batch and of the shortlist, and the scores of the shortlist, A x S."""
+        rng = np.random.default_rng(self.random_state_.randint(2**31))
+        probs_N_C = asked.logits_N_C.softmax(1)
+        some_S = shortlist(probs_N_C.__getitem__, len(probs_N_C), acq, rng)
+        offered = probs_N_C[some_S], asked.embedding_N_D[some_S]
+        known = labelled.embedding_N_D, torch.from_numpy(labels_L)
+        chosen_A, score_A_S = generalist.pick(*offered, *known, acq, rng)
+        return some_S[chosen_A], some_S, score_A_S.numpy()
 
     def _codes(self, labels_L: np.ndarray) -> np.ndarray:
         """Positions of labels among the classes, L whole numbers."""

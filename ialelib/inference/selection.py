@@ -1,6 +1,7 @@
-"""The next batch from your own pool: any torch classifier, any images, one call."""
+"""The next batch from your own pool: any embeddings, or any classifier and images, in one call."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,36 +11,48 @@ from torch import Tensor
 
 from ialelib import models
 from ialelib.data import Pool, check_indices, check_whole
+from ialelib.generalist import Generalist
 from ialelib.inference import adapt
+from ialelib.inference.embedded import Embedded
 from ialelib.inference.images import Images, length, rows
-from ialelib.inference.outputs import Classify, outputs_of
-from ialelib.policy import Policy, load_policy
+from ialelib.inference.outputs import Classify, Outputs, outputs_of
+from ialelib.policy import GENERALIST, AnyPolicy, load_policy
 from ialelib.state import State, describe
 from ialelib.utils.errors import InputError, unknown
 from ialelib.utils.progress import progress
+from ialelib.utils.rows import Rows
 from ialelib.utils.seeds import stream
 
 Preprocess = Callable[[Tensor], Tensor]
 
 RATIO = 10
-"""Candidates for each image of a batch: the policies were trained to choose 10 of 100."""
+"""Candidates for each image of a batch, for all but the generalist: they were trained to choose 10
+of 100."""
+CANDIDATES = 2000
+"""Random images that a classifier is asked about, for the generalist."""
 
 
 def next_batch(
-    classifier: Classify,
-    images: Images,
-    labelled: Any,
-    labels: Any,
-    acq: int,
-    policy: str | Path | Policy = "auto",
+    classifier: Classify | None = None,
+    images: Images | None = None,
+    labelled: Any = (),
+    labels: Any = (),
+    acq: int = 10,
+    policy: str | Path | AnyPolicy = "auto",
     candidates: Any = None,
     layer: str | None = None,
     preprocess: Preprocess | None = None,
     seed: int = 0,
     batch_size: int = 256,
     rule: str = "pool",
+    *,
+    embeddings: Rows | None = None,
+    logits: Rows | None = None,
+    probabilities: Rows | None = None,
 ) -> np.ndarray:
-    """Indices of the next `acq` images to label, best first (Sec. 3.2).
+    """Indices of the next `acq` samples to label, best first (Sec. 3.2).
+
+    The pool is given as embeddings, or as a classifier and images.
 
     Args:
         classifier: a torch module that gives N x C logits, trained on the labelled images; the
@@ -47,20 +60,30 @@ def next_batch(
             embedding).
         images: the whole pool: an array, also a memory-mapped one, a tensor, or a `Dataset` of
             images or (image, label). Only the candidates and the labelled images are read.
-        labelled: indices of the labelled images.
+        labelled: indices of the labelled samples.
         labels: their classes, 0 to C - 1, in the same order.
         acq: acquisition size.
-        policy: "auto" is the shipped `mnist-cnn` for 10 classes and `mnist-cnn-class_free` for
-            any other number; or a name, a file or a policy.
-        candidates: how many random unlabelled images the policy is to choose from, or their
-            indices. Default: 10 times `acq`; the paper advises 10 to 100 times (Sec. 4.5).
+        policy: "auto" is the generalist, for any number of classes and width; or a name, a file or
+            a policy.
+        candidates: how many random unlabelled samples the policy is to choose from, or their
+            indices. Default for the generalist: all, of embeddings; 2,000, or 10 times `acq` where
+            that is more, of images, as the classifier must see each of them. Of more than 4,000 it
+            looks at the least certain and at random ones (`generalist.shortlist`). Default for
+            other policies: 10 times `acq`; the paper advises 10 to 100 times (Sec. 4.5).
         layer: name of the module whose input is the embedding, where it cannot be found.
         preprocess: turns a batch of images (as a tensor, on the CPU) into the classifier's input.
             Default: as they are. uint8 images need it, but for this library's own classifiers.
         seed: of the random candidates, and of the order of equal scores.
         batch_size: images that the classifier sees at a time.
-        rule: how another embedding width is adapted to the policy's: "pool", "signs" or "pad"
-            (`inference.adapt.RULES`).
+        rule: how another embedding width is adapted to that of a policy other than the generalist:
+            "pool", "signs" or "pad" (`inference.adapt.RULES`).
+        embeddings: N x D floating numbers for the whole pool: an array, also a memory-mapped one,
+            or a tensor. They take the place of `classifier` and `images`, and may be those of
+            `inference.extract`.
+        logits: N x C, of a classifier of one's own on these embeddings or images, in the same
+            order.
+        probabilities: the same after the softmax. With neither, a probe (`probe.solve`) is trained
+            on the labelled embeddings.
 
     Raises:
         InputError: input that is wrong or does not fit together, where possible before the
@@ -68,37 +91,73 @@ def next_batch(
     """
     if not isinstance(seed, int | np.integer) or seed < 0:
         raise InputError(f"seed must be a whole number from 0, not {seed!r}")
-    size = length(images)
-    labelled_L, labels_L = _labelled(labelled, labels, size)
-    pool = Pool(size)
-    pool.label(labelled_L)
-    rng = candidate_rng(seed, len(labelled_L))
-    sub_pool_N = _sub_pool(pool, size, acq, candidates, rng)
-    given = None if policy == "auto" else load_policy(policy)
     if rule not in adapt.RULES:
         raise unknown("rule", rule, adapt.RULES)
     if batch_size < 1:
         raise InputError(f"batch_size must be 1 or more, not {batch_size}")
+    predicted = {"embeddings": embeddings, "logits": logits, "probabilities": probabilities}
+    source = _source(classifier, images, layer, preprocess, batch_size, predicted)
+    labelled_L, labels_L = labelled_set(labelled, labels, len(source))
+    pool = Pool(len(source))
+    pool.label(labelled_L)
+    chooser = load_policy(GENERALIST if policy == "auto" else policy)
+    least = 0
+    if isinstance(chooser, Generalist):
+        least = len(source) if isinstance(source, Embedded) else CANDIDATES
+    sub_pool_N = _sub_pool(pool, len(source), acq, candidates, least, seed)
 
-    how = classifier, preprocess, batch_size
-    seen = batches(images, sub_pool_N, *how), batches(images, labelled_L, *how)
-    state = state_from(classifier, *seen, labels_L, layer)
-    trained = given or default_policy(state.logits_N_C.shape[1])
     ties = stream(seed, "ties", len(labelled_L))
-    return sub_pool_N[trained.choose(adapt.adapted(state, trained, rule), acq, ties)]
+    if isinstance(source, Embedded):
+        source = source.probed(labelled_L, labels_L)
+    known = source.outputs(labelled_L)
+    check_labels(labels_L, known)
+    if isinstance(source, Embedded) and isinstance(chooser, Generalist):
+        sub_pool_N = source.shortlisted(sub_pool_N, acq, ties)
+    seen = source.outputs(sub_pool_N)
+    return sub_pool_N[chosen(chooser, seen, known, labels_L, acq, ties, rule)]
 
 
-def batches(
-    images: Images,
-    indices: np.ndarray,
-    classifier: Classify,
-    preprocess: Preprocess | None,
-    size: int = 256,
-) -> Iterator[Tensor]:
-    """The classifier's input for these images, `size` at a time; with a bar where it takes long."""
-    starts = range(0, len(indices), size)
-    for start in progress(starts, len(starts), "batches of images", after=2):
-        yield prepared(rows(images, indices[start : start + size]), classifier, preprocess)
+@dataclass(frozen=True)
+class Classified:
+    """A whole pool of images, and the classifier that is asked about some of them."""
+
+    classifier: Classify
+    images: Images
+    layer: str | None = None
+    preprocess: Preprocess | None = None
+    batch_size: int = 256
+
+    def __len__(self) -> int:
+        return length(self.images)
+
+    def outputs(self, indices: np.ndarray) -> Outputs:
+        """Logits and embeddings of some images; raises InputError as `outputs.outputs_of`."""
+        return outputs_of(self.classifier, self._batches(indices), self.layer)
+
+    def _batches(self, indices: np.ndarray) -> Iterator[Tensor]:
+        """The classifier's input, a batch at a time; with a bar where it takes long."""
+        starts = range(0, len(indices), self.batch_size)
+        for start in progress(starts, len(starts), "batches of images", after=2):
+            raw = rows(self.images, indices[start : start + self.batch_size])
+            yield prepared(raw, self.classifier, self.preprocess)
+
+
+def chosen(
+    policy: AnyPolicy,
+    seen: Outputs,
+    known: Outputs,
+    labels_L: np.ndarray,
+    acq: int,
+    rng: np.random.Generator,
+    rule: str = "pool",
+) -> np.ndarray:
+    """Positions of the batch among the candidates `seen`, given the labelled samples `known`."""
+    if isinstance(policy, Generalist):
+        embeddings = seen.embedding_N_D, known.embedding_N_D
+        return policy.choose(
+            seen.logits_N_C.softmax(1), *embeddings, torch.from_numpy(labels_L), acq, rng
+        )
+    return policy.choose(adapt.adapted(state_of(seen, known, labels_L), policy, rule), acq, rng)
 
 
 def candidate_rng(seed: int, labels: int) -> np.random.Generator:
@@ -106,19 +165,8 @@ def candidate_rng(seed: int, labels: int) -> np.random.Generator:
     return stream(seed, "sub-pool", labels)
 
 
-def state_from(
-    classifier: Classify,
-    candidates: Iterator[Tensor],
-    labelled: Iterator[Tensor],
-    labels_L: np.ndarray,
-    layer: str | None = None,
-) -> State:
-    """Eq. 1 for any classifier: from batches of candidates and of labelled images."""
-    known = outputs_of(classifier, labelled, layer)
-    classes = known.logits_N_C.shape[1]
-    if labels_L.max() >= classes:
-        raise InputError(f"labels reach {labels_L.max()}, but the classifier has {classes} classes")
-    seen = outputs_of(classifier, candidates, layer)
+def state_of(seen: Outputs, known: Outputs, labels_L: np.ndarray) -> State:
+    """Eq. 1 for any classifier, from what it gives for candidates and for labelled samples."""
     return describe(
         seen.logits_N_C,
         seen.embedding_N_D,
@@ -129,9 +177,11 @@ def state_from(
     )
 
 
-def default_policy(classes: int) -> Policy:
-    """The shipped policy for a number of classes (Sec. 4.4)."""
-    return load_policy("mnist-cnn" if classes == 10 else "mnist-cnn-class_free")
+def check_labels(labels_L: np.ndarray, known: Outputs) -> None:
+    """Raises InputError for a label beyond the classifier's classes."""
+    classes = known.logits_N_C.shape[1]
+    if labels_L.max() >= classes:
+        raise InputError(f"labels reach {labels_L.max()}, but the classifier has {classes} classes")
 
 
 def prepared(raw: Tensor, classifier: Classify, preprocess: Preprocess | None) -> Tensor:
@@ -155,32 +205,63 @@ def prepared(raw: Tensor, classifier: Classify, preprocess: Preprocess | None) -
     return raw
 
 
-def _labelled(labelled: Any, labels: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _source(
+    classifier: Classify | None,
+    images: Images | None,
+    layer: str | None,
+    preprocess: Preprocess | None,
+    batch_size: int,
+    predicted: Mapping[str, Rows | None],
+) -> Classified | Embedded:
+    """The pool, given in one of the two ways."""
+    embeddings = predicted["embeddings"]
+    if embeddings is not None:
+        if classifier is not None or images is not None:
+            raise InputError("give embeddings, or a classifier and images, not both")
+        return Embedded(embeddings, predicted["logits"], predicted["probabilities"])
+    if classifier is None or images is None:
+        raise InputError(
+            "give a classifier and images, or embeddings (inference.extract makes them by a "
+            "pretrained backbone)"
+        )
+    if any(rows is not None for rows in predicted.values()):
+        raise InputError("logits and probabilities go with embeddings, not with a classifier")
+    return Classified(classifier, images, layer, preprocess, batch_size)
+
+
+def labelled_set(labelled: Any, labels: Any, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices and labels of the labelled samples, int64.
+
+    Raises:
+        InputError: anything but different indices below `size`, and a label from 0 for each.
+    """
     labelled_L = check_indices("labelled", _array(labelled), size)
     labels_L = check_whole("labels", _array(labels))
     if len(labels_L) != len(labelled_L):
         raise InputError(f"{len(labelled_L)} labelled indices, but {len(labels_L)} labels")
     if not len(labelled_L):
-        raise InputError("nothing is labelled; label some images at random first, two of a class")
+        raise InputError("nothing is labelled; label some samples at random first, two of a class")
     if labels_L.min() < 0:
         raise InputError(f"labels must be 0 or more, not {labels_L.min()}")
     return labelled_L, labels_L.astype(np.int64)
 
 
 def _sub_pool(
-    pool: Pool, size: int, acq: int, candidates: Any, rng: np.random.Generator
+    pool: Pool, size: int, acq: int, candidates: Any, least: int, seed: int
 ) -> np.ndarray:
-    """The candidates' indices: D_sub."""
+    """The candidates' indices, D_sub: by default `least`, or `RATIO` times the batch."""
     rest = len(pool.unlabelled)
     if not isinstance(acq, int | np.integer) or not 1 <= acq <= rest:
-        raise InputError(f"acq must be 1 to the {rest} unlabelled images, not {acq!r}")
+        raise InputError(f"acq must be 1 to the {rest} unlabelled samples, not {acq!r}")
     if candidates is None or np.ndim(candidates) == 0:
-        count = min(RATIO * acq, rest) if candidates is None else candidates
+        count = min(max(least, RATIO * acq), rest) if candidates is None else candidates
         if not isinstance(count, int | np.integer) or not acq <= count <= rest:
             raise InputError(
-                f"candidates must be {acq} (acq) to {rest} (unlabelled) images, not {count}"
+                f"candidates must be {acq} (acq) to {rest} (unlabelled) samples, not {count}"
             )
-        return pool.sample(int(count), rng)
+        if count == rest:
+            return pool.unlabelled
+        return pool.sample(int(count), candidate_rng(seed, len(pool.labelled)))
     given = check_indices("candidates", _array(candidates), size)
     labelled = np.intersect1d(given, pool.labelled)
     if len(labelled):

@@ -12,7 +12,7 @@ from ialelib.experts import EXPERTS
 from ialelib.inference.adapt import NARROWEST, RULES, WIDEST
 from ialelib.models import CLASSIFIERS
 from ialelib.oracle import ORACLE
-from ialelib.policy import AnyPolicy, load_policy
+from ialelib.policy import GENERALIST, AnyPolicy, load_policy
 from ialelib.recipes import RECIPES
 from ialelib.utils.errors import InputError, unknown
 from ialelib.utils.files import project
@@ -77,8 +77,8 @@ DataSetName = Annotated[str, _among("data set", data.available)]
 ExpertName = Annotated[str, _among("expert", lambda: EXPERTS)]
 RecipeName = Annotated[str, _among("recipe", lambda: RECIPES)]
 RuleName = Annotated[str, _among("rule", lambda: RULES)]
-BaselineName = Annotated[str, _among("strategy", lambda: [*EXPERTS, ORACLE])]
-StrategyName = Annotated[str, _among("strategy", lambda: [*EXPERTS, ORACLE, "policy"])]
+BaselineName = Annotated[str, _among("strategy", lambda: [*EXPERTS, GENERALIST, ORACLE])]
+StrategyName = Annotated[str, _among("strategy", lambda: [*EXPERTS, GENERALIST, ORACLE, "policy"])]
 PolicyName = Annotated[str, AfterValidator(_trained)]
 """A policy that is shipped, lies in a file, or that another run of the batch makes."""
 TablePath = Annotated[str, AfterValidator(_table)]

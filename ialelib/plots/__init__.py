@@ -10,11 +10,12 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     [
         *("acquisition", "curves", "generalist", "images", "overlap", "panels", "ranks"),
-        *("run_time", "sizes", "studies", "style", "toy", "training_cost"),
+        *("rehearsal", "run_time", "sizes", "studies", "style", "toy", "training_cost"),
     ],
     {
         "curves": ["aubc_gains", "learning_curves", "policy_training"],
         "ranks": ["critical_differences", "penalty_matrix"],
+        "rehearsal": ["rehearsed"],
         "studies": ["filtered_curves", "schedules", "width_gains"],
         "style": ["COLOURS", "NAMES", "save", "styles"],
     },

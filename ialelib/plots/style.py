@@ -16,6 +16,7 @@ Look = tuple[Any, Any]
 
 LOOKS: dict[str, tuple[str, str, Any]] = {
     "policy": ("IALE policy", "#D55E00", ""),
+    "generalist": ("Generalist", "#08306B", ""),
     "random": ("Random", "#000000", (4, 2)),
     "entropy": ("Entropy", "#E69F00", (1, 1)),
     "confidence": ("Confidence", "#A89F00", (3, 1, 1, 1)),

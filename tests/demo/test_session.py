@@ -8,7 +8,7 @@ import pytest
 import toys
 
 from ialelib import data, policy
-from ialelib.demo.session import COMPARED, EDGES_X, Demo
+from ialelib.demo.session import COMPARED, EDGES_X, STRATEGIES, Demo
 from ialelib.utils.cpu import one_thread
 from ialelib.utils.errors import InputError
 
@@ -27,7 +27,7 @@ def test_both_sides_start_from_the_same_labels_and_classifier() -> None:
     assert not len(left.newest)
 
 
-@pytest.mark.parametrize("strategy", ["random", "entropy", "coreset", "badge", "policy"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_step_labels_a_batch_on_each_side(strategy: str) -> None:
     demo = fresh(strategy, "confidence")
     before = list(demo.panels)
@@ -161,11 +161,11 @@ def test_a_point_that_cannot_be_labelled_is_refused(point: int | None) -> None:
 
 def test_a_policy_for_another_classifier_is_refused() -> None:
     with pytest.raises(InputError, match="embeddings of 128 dimensions, the classifier's have 16"):
-        Demo(["random", "policy"], policy.load_policy("mnist-cnn"))
+        Demo(["random", "policy"], policy.load_network("mnist-cnn"))
 
 
 def test_the_shipped_policy_was_trained_on_other_points_whatever_the_seed() -> None:
-    assert policy.load_policy("toy").about["dataset"] == "toy"
+    assert policy.load_network("toy").about["dataset"] == "toy"
     trained_on = data.toy_gaussians(2000, 2000, overlap=0.2, seed=1)
     shown = fresh(seed=1, samples=2000)
     assert len(np.intersect1d(shown.points_N_2[:, 0], trained_on.train_inputs[:, 0])) < 20
@@ -173,7 +173,7 @@ def test_the_shipped_policy_was_trained_on_other_points_whatever_the_seed() -> N
 
 @one_thread()
 def test_a_step_takes_less_than_300_ms_of_processor_time() -> None:
-    demo = Demo(["badge", "policy"], policy.load_policy("toy"))
+    demo = Demo(["badge", "policy"], policy.load_network("toy"))
     demo.step(10, 200)
     spent = []
     for _ in range(5):

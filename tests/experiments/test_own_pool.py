@@ -31,7 +31,7 @@ def run(*given: Any) -> pd.DataFrame:
 def test_strategies_are_paired_and_buy_each_image_once(
     small_digits: DataSet, tmp_path: Path
 ) -> None:
-    given = {"random": None, "mnist-cnn": policy.load_policy("mnist-cnn")}
+    given = {"random": None, "mnist-cnn": policy.load_network("mnist-cnn")}
     curves = run(small_digits, network, 128, SIZES, STEPS, given, [0, 1], tmp_path)
     grids = curves.groupby(["strategy", "seed"])["labels"].agg(tuple)
     assert set(grids) == {(20, 40, 60)}
@@ -62,7 +62,7 @@ def test_finished_cycles_are_read_back_and_changed_ones_are_not(
 def test_rules_run_at_every_width_but_the_policy_s_own(
     small_digits: DataSet, tmp_path: Path
 ) -> None:
-    trained = policy.load_policy("mnist-cnn")
+    trained = policy.load_network("mnist-cnn")
     curves = own_pool.run_widths(
         small_digits, network, [64, 128], ["pool", "pad"], SIZES, STEPS, trained, [0], tmp_path
     )

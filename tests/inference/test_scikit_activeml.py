@@ -12,6 +12,7 @@ from skactiveml.utils import MISSING_LABEL, unlabeled_indices
 from sklearn.base import clone
 from torch import Tensor, nn
 
+from ialelib import generalist
 from ialelib.data import DataSet
 from ialelib.experiments import own_pool
 from ialelib.inference import selection
@@ -68,6 +69,30 @@ def test_utilities_rank_what_was_not_taken(
     assert utilities.shape == (5, 200)
     assert np.isnan(utilities[:, KNOWN]).all()
     assert (np.isnan(utilities).sum(1) == 30 + np.arange(5)).all()
+    np.testing.assert_array_equal(np.nanargmax(utilities, axis=1), indices)
+
+
+def test_the_generalist_is_the_default_and_others_rank_all_at_once(
+    pool: tuple[np.ndarray, np.ndarray],
+) -> None:
+    _, greedy = query(pool, return_utilities=True)
+    assert np.nanmax(np.abs(greedy[1] - greedy[0])) > 0.01
+    strategy = LearnedPolicy("mnist-cnn", preprocess=own_pool.to_input, random_state=0)
+    indices, ranked = strategy.query(*pool, network(), batch_size=5, return_utilities=True)
+    assert np.nanmax(np.abs(ranked[1] - ranked[0])) == 0
+    given = network(), pool[0], KNOWN, pool[1][KNOWN].astype(int), 5, "mnist-cnn"
+    expected = selection.next_batch(
+        *given, candidates=np.arange(30, 200), preprocess=own_pool.to_input
+    )
+    np.testing.assert_array_equal(indices, expected)
+
+
+def test_utilities_of_a_large_pool_are_those_of_its_shortlist(
+    pool: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generalist, "SHORTLIST", 40)
+    indices, utilities = query(pool, return_utilities=True)
+    assert (np.isfinite(utilities).sum(1) == 40 - np.arange(5)).all()
     np.testing.assert_array_equal(np.nanargmax(utilities, axis=1), indices)
 
 

@@ -46,12 +46,14 @@ def chosen(classifier: Any, images: Any, **changes: Any) -> np.ndarray:
 def test_it_chooses_what_the_policy_makes_of_an_own_classifier(small_digits: DataSet) -> None:
     config = CycleConfig(initial=20, budget=30, acq=10, n=100)
     run = cycle.Cycle(small_digits, config, seed=3)
-    model, trained = fit(run.job()), policy.load_policy("mnist-cnn")
+    model, trained = fit(run.job()), policy.load_network("mnist-cnn")
     sub_pool, labelled = run.sub_pool(), run.pool.labelled
     seen = adapt.adapted(state.observe(run.query(model, sub_pool)), trained)
     expected = sub_pool[trained.choose(seen, 10)]
     labels = small_digits.train_labels[labelled]
-    found = next_batch(model, small_digits.train_inputs, labelled, labels, 10, seed=3)
+    found = next_batch(
+        *(model, small_digits.train_inputs, labelled, labels, 10, "mnist-cnn"), seed=3
+    )
     np.testing.assert_array_equal(found, expected)
 
 
@@ -61,7 +63,9 @@ def test_batch_is_of_unlabelled_candidates_and_the_same_for_a_seed(images: Tenso
     assert len(np.unique(first)) == 10
     assert first.min() >= 40
     np.testing.assert_array_equal(chosen(network(), images), first)
-    assert not np.array_equal(chosen(network(), images, seed=1), first)
+    few = {"candidates": 50}
+    other = chosen(network(), images, seed=1, **few)
+    assert not np.array_equal(other, chosen(network(), images, **few))
 
 
 def test_all_kinds_of_images_give_the_same_batch(images: Tensor, tmp_path: Path) -> None:
@@ -101,15 +105,30 @@ def test_only_candidates_and_labelled_images_are_read(images: Tensor) -> None:
 
 
 def test_random_candidates_are_ten_times_the_batch_or_all_that_are_left(images: Tensor) -> None:
-    pool = Counting(images)
-    chosen(network(), pool, acq=3)
+    pool, named = Counting(images), {"policy": "mnist-cnn"}
+    chosen(network(), pool, acq=3, **named)
     assert len(pool.read) == 40 + 30
     pool.read.clear()
-    chosen(network(), pool, acq=100)
+    chosen(network(), pool, acq=100, **named)
     assert len(pool.read) == 300
     pool.read.clear()
     chosen(network(), pool, acq=3, candidates=100)
     assert len(pool.read) == 140
+
+
+def test_the_generalist_asks_about_up_to_2000_images(
+    images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = Counting(images)
+    chosen(network(), pool, acq=3)
+    assert len(pool.read) == 300
+    monkeypatch.setattr(selection, "CANDIDATES", 60)
+    pool.read.clear()
+    chosen(network(), pool, acq=3)
+    assert len(pool.read) == 40 + 60
+    pool.read.clear()
+    chosen(network(), pool, acq=8)
+    assert len(pool.read) == 40 + 80
 
 
 def test_best_candidate_comes_first(images: Tensor) -> None:
@@ -120,15 +139,20 @@ def test_best_candidate_comes_first(images: Tensor) -> None:
     )
 
 
-def test_policy_is_for_the_class_count_unless_named(images: Tensor) -> None:
-    seven = {"labels": LABELS % 7}
-    free = chosen(network(classes=7), images, **seven)
-    named = chosen(network(classes=7), images, policy="mnist-cnn-class_free", **seven)
-    np.testing.assert_array_equal(free, named)
+def test_the_generalist_is_the_default_for_any_class_count_and_width(images: Tensor) -> None:
+    shipped = policy.load_policy(policy.GENERALIST)
+    for classes, width in ((10, 128), (7, 128), (10, 16), (2, 1000)):
+        given = network(width, classes), images
+        labels = LABELS % classes
+        expected = chosen(*given, labels=labels, policy=shipped)
+        np.testing.assert_array_equal(chosen(*given, labels=labels), expected)
+
+
+def test_other_policies_are_for_the_classes_that_they_learned(images: Tensor) -> None:
     ten = chosen(network(), images, policy=policy.load_policy("mnist-cnn"))
-    np.testing.assert_array_equal(chosen(network(), images), ten)
+    np.testing.assert_array_equal(chosen(network(), images, policy="mnist-cnn"), ten)
     with pytest.raises(InputError, match="for 10 classes, the classifier has 7"):
-        chosen(network(classes=7), images, policy="mnist-cnn", **seven)
+        chosen(network(classes=7), images, policy="mnist-cnn", labels=LABELS % 7)
 
 
 def test_a_function_of_logits_and_embedding_will_do(images: Tensor) -> None:
@@ -241,11 +265,12 @@ def test_a_layer_that_is_not_there_or_runs_twice_is_refused(images: Tensor) -> N
 
 def test_other_widths_are_fitted_and_narrow_ones_refused(images: Tensor) -> None:
     wide = network(200)
-    found = chosen(wide, images)
+    named = {"policy": "mnist-cnn"}
+    found = chosen(wide, images, **named)
     assert len(np.unique(found)) == 10
-    assert not np.array_equal(chosen(wide, images, rule="signs"), found)
+    assert not np.array_equal(chosen(wide, images, rule="signs", **named), found)
     with pytest.raises(InputError, match="embeddings of 16 dimensions are not adapted"):
-        chosen(network(16), images)
+        chosen(network(16), images, **named)
 
 
 def test_a_head_without_known_weights_is_refused_by_the_class_free_policy(images: Tensor) -> None:
@@ -254,6 +279,7 @@ def test_a_head_without_known_weights_is_refused_by_the_class_free_policy(images
             lambda batch: (batch.flatten(1)[:, :7], batch.flatten(1).repeat(1, 8)),
             images,
             labels=LABELS % 7,
+            policy="mnist-cnn-class_free",
         )
 
 
@@ -308,12 +334,12 @@ class NeverRun(nn.Module):
         ({"labelled": LABELLED - 1}, r"labelled holds \[-1\]"),
         ({"labelled": LABELLED // 2}, "labelled holds an index twice"),
         ({"labelled": LABELLED[:, None]}, r"one dimension, not int64 of shape \(40, 1\)"),
-        ({"acq": 0}, "acq must be 1 to the 260 unlabelled images, not 0"),
-        ({"acq": "5"}, "acq must be 1 to the 260 unlabelled images, not '5'"),
+        ({"acq": 0}, "acq must be 1 to the 260 unlabelled samples, not 0"),
+        ({"acq": "5"}, "acq must be 1 to the 260 unlabelled samples, not '5'"),
         ({"seed": -1}, "seed must be a whole number from 0, not -1"),
         ({"policy": None}, "policy must be a name, a file or a policy, not None"),
-        ({"acq": 261}, "acq must be 1 to the 260 unlabelled images, not 261"),
-        ({"candidates": 9}, r"10 \(acq\) to 260 \(unlabelled\) images, not 9"),
+        ({"acq": 261}, "acq must be 1 to the 260 unlabelled samples, not 261"),
+        ({"candidates": 9}, r"10 \(acq\) to 260 \(unlabelled\) samples, not 9"),
         ({"candidates": 261}, "not 261"),
         ({"candidates": 50.5}, "not 50.5"),
         ({"candidates": [50, 51]}, "acq is 10, but there are 2 candidates"),
@@ -366,7 +392,8 @@ def test_layer_is_for_modules_only(images: Tensor) -> None:
 
 def test_state_is_that_of_the_classifier(images: Tensor) -> None:
     model = network().eval()
-    found = selection.state_from(model, iter([images[40:]]), iter([images[:40]]), LABELS)
+    seen, known = outputs_of(model, [images[40:]]), outputs_of(model, [images[:40]])
+    found = selection.state_of(seen, known, LABELS)
     features = state.encode(found)
     assert features.shape == (260, state.width(state.FULL, 10, 128))
     torch.testing.assert_close(found.labelled_mean_D, model[:3](images[:40]).mean(0).detach())

@@ -15,7 +15,12 @@ POLICIES = ["mine", "yours", "theirs"]
 
 
 def test_every_strategy_has_a_look_and_a_name() -> None:
-    assert {*EXPERTS, "policy", "alil", "oracle"} == set(COLOURS) == set(DASHES) == set(NAMES)
+    assert (
+        {*EXPERTS, "generalist", "policy", "alil", "oracle"}
+        == set(COLOURS)
+        == set(DASHES)
+        == set(NAMES)
+    )
 
 
 def test_known_strategies_look_the_same_whatever_stands_beside_them() -> None:
