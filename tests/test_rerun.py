@@ -124,7 +124,7 @@ NOTEBOOKS = {
     "19_beyond_the_paper": Values(
         {
             **{"generations": 1, "candidates": 2, "tasks": 1, "averaged": 1, "samples": 1000},
-            **{"rounds": 1, "imitated": 1, "policy": None},
+            **{"rounds": 1, "imitated": 1, "policy": None, "ablation_seeds": [0]},
             **{"acquisitions": 2, "sizes": [60], "seeds": [0], "oracle_seeds": []},
             "strategies": ["random", "margin"],
         },

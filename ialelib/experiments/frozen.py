@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
 from ialelib import metrics
 from ialelib.cycle import CycleConfig
 from ialelib.data import DataSet, load_data
 from ialelib.experiments import paired
+from ialelib.features import NAMES
+from ialelib.generalist import Generalist
 from ialelib.oracle import ORACLE
 from ialelib.policy import AnyPolicy
 from ialelib.search.tasks import first, frozen, only
@@ -103,6 +106,17 @@ def run(
                 tasks = paired.tasks(data, config, names, [seed], folder, policies)
                 groups.append((tasks, {"n": n}))
     return cache.run_groups(groups, processes, "cycles")
+
+
+def ablations(policy: Generalist) -> dict[str, Generalist]:
+    """The policy without each of its features, and without what changes with the labels."""
+    found = {}
+    for place, name in enumerate(NAMES):
+        weight_F_2 = policy.weight_F_2.clone()
+        weight_F_2[place] = 0
+        found[f"without_{name}"] = Generalist(weight_F_2)
+    constant = policy.weight_F_2 * torch.tensor([1.0, 0.0])
+    return found | {"without_age": Generalist(constant)}
 
 
 def areas(curves: pd.DataFrame) -> pd.DataFrame:

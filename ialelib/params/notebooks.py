@@ -500,7 +500,7 @@ class Extend(Imitation, notebook="18_extend", pictures=("curves",)):
 class BeyondThePaper(
     Params,
     notebook="19_beyond_the_paper",
-    tables=("search", "aubc", "curves", "tests"),
+    tables=("search", "aubc", "curves", "tests", "ablations"),
     pictures=("search", "weights", "gains", "curves"),
 ):
     """Parameters of 19_beyond_the_paper."""
@@ -533,6 +533,8 @@ class BeyondThePaper(
     sizes: Several[PositiveInt]
     seeds: Seeds
     oracle_seeds: Distinct[Seed]
+    ablation_seeds: Seeds
+    """With which parts of the policy are left out, for the smallest of `sizes`."""
     processes: PositiveInt
 
     def training(self) -> tuple[ImitationConfig, SearchConfig]:

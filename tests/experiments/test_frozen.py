@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.stats import wilcoxon
 from toys import untimed
 
@@ -13,6 +14,8 @@ from ialelib import cycle
 from ialelib.data import DataSet
 from ialelib.experiments import frozen
 from ialelib.experiments.frozen import MEAN, Target
+from ialelib.features import NAMES
+from ialelib.generalist import Generalist
 from ialelib.search.tasks import only, pixels
 from ialelib.utils.errors import InputError
 
@@ -39,6 +42,20 @@ def table(aubc: Mapping[str, Sequence[float]], n: int = 300, dataset: str = MEAN
 def run(targets: list[Target], folder: Path, oracle_seeds: Sequence[int] = ()) -> pd.DataFrame:
     names = ["random", "coverage"]
     return frozen.run(targets, 2, [30, 2000], names, [0, 1], oracle_seeds, folder, {})
+
+
+# Ablations
+
+
+def test_an_ablation_lacks_one_feature_alone() -> None:
+    whole = torch.arange(1.0, 2 * len(NAMES) + 1).reshape(-1, 2)
+    found = frozen.ablations(Generalist(whole))
+    assert len(found) == len(NAMES) + 1
+    differs = found["without_density"].weight_F_2 != whole
+    assert differs.nonzero()[:, 0].unique().tolist() == [NAMES.index("density")]
+    constant = found["without_age"].weight_F_2
+    assert not constant[:, 1].any()
+    assert torch.equal(constant[:, 0], whole[:, 0])
 
 
 # Cycles
