@@ -452,7 +452,7 @@ class PoolCycles(Cycles):
         self.cycle_config().check(data.load_data(self.dataset))
 
 
-class OwnPool(PoolCycles, notebook="10_own_pool", pictures=("batch", "curves")):
+class OwnPool(PoolCycles, notebook="10_own_pool", pictures=("batch", "curves", "rehearsal")):
     """Parameters of 10_own_pool."""
 
     steps: Several[PositiveInt]
