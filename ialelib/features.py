@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ialelib.experts import margins, residuals
+
 NEAREST = 5
 REFERENCES = 1000
 RADII = 0.75, 0.45
@@ -50,8 +52,7 @@ NAMES = STATIC + GROWING
 
 def margin(probs_N_C: Tensor) -> Tensor:
     """log(p(1) - p(2) + 0.02) for the two most likely classes, N."""
-    first, second = probs_N_C.topk(2, dim=1).values.unbind(1)
-    return (first - second + 0.02).log()
+    return (margins(probs_N_C) + 0.02).log()
 
 
 def entropy(probs_N_C: Tensor) -> Tensor:
@@ -107,14 +108,26 @@ def labelled_distance(distance_N_L: Tensor) -> Tensor:
 
 
 def own_class_distance(distance_N_L: Tensor, labels_L: Tensor, predicted_N: Tensor) -> Tensor:
-    """Distance to the nearest labelled sample of the predicted class; twice sigma if none, N."""
+    """Distance to the nearest labelled sample of the predicted class, at most twice sigma, N."""
     other_N_L = labels_L != predicted_N[:, None]
     return distance_N_L.masked_fill(other_N_L, 2.0).amin(1)
 
 
-def isolation(distance_R_N: Tensor) -> Tensor:
-    """Mean distance to the 5 nearest references, itself among them where it is one, N."""
-    return distance_R_N.topk(min(NEAREST + 1, len(distance_R_N)), 0, largest=False).values.mean(0)
+def isolation(distance_R_N: Tensor, references: Tensor) -> Tensor:
+    """Mean distance to the 5 nearest references but itself, N; 0 where there is no other."""
+    others = min(NEAREST, len(references) - 1)
+    if not others:
+        return torch.zeros(distance_R_N.shape[1])
+    itself = torch.arange(len(references)), references
+    distance_R_N[itself] = torch.inf
+    nearest_K_N = distance_R_N.topk(others, 0, largest=False).values
+    distance_R_N[itself] = 0.0
+    return nearest_K_N.mean(0)
+
+
+def density(kernel_R_N: Tensor, own_N: Tensor) -> Tensor:
+    """Mean kernel to the references and itself, N; `own_N` is 0 for a reference, else 1."""
+    return (kernel_R_N.sum(0) + own_N) / (len(kernel_R_N) + own_N)
 
 
 def class_share_labelled(labels_L: Tensor, predicted_N: Tensor, classes: int) -> Tensor:
@@ -134,9 +147,13 @@ def contradiction(distance_N_L: Tensor, labels_L: Tensor, predicted_N: Tensor) -
     return (labels_L[near_N_K] != predicted_N[:, None]).float().mean(1)
 
 
-def smoothed(probs_R_C: Tensor, kernel_R_N: Tensor) -> Tensor:
-    """Mean probabilities of the references, weighted by their kernel to each candidate, N x C."""
-    return (kernel_R_N.mT @ probs_R_C) / kernel_R_N.sum(0)[:, None].clamp(min=1e-12)
+def smoothed(probs_N_C: Tensor, kernel_R_N: Tensor, references: Tensor, own_N: Tensor) -> Tensor:
+    """Mean probabilities of references and itself, weighted by the kernel, N x C.
+
+    `own_N` is 0 for a reference, which is among them already, else 1.
+    """
+    total_N_C = kernel_R_N.mT @ probs_N_C[references] + own_N[:, None] * probs_N_C
+    return total_N_C / (kernel_R_N.sum(0) + own_N)[:, None]
 
 
 def smoothed_change(probs_N_C: Tensor, smoothed_N_C: Tensor) -> Tensor:
@@ -147,22 +164,40 @@ def smoothed_change(probs_N_C: Tensor, smoothed_N_C: Tensor) -> Tensor:
 class Cover:
     """Gain in coverage by a Gaussian kernel, as a batch grows (ProbCover; MaxHerding).
 
-    cover_j = max over labelled and chosen i of k(x_i, x_j); gain_i = mean_j w_j max(0, k_ij -
-    cover_j) over the references j, for each of several weights w.
+    cover_j = max over labelled and chosen i of k(x_i, x_j); gain_i = sum_j w_j max(0, k_ij -
+    cover_j) over the references j and i itself, for each of several weights w. `own_W_N` are the
+    weights of candidates that are no references, and 0 for the others: without its own term a
+    candidate could not compete with one that covers itself as a reference.
     """
 
-    def __init__(self, kernel_R_N: Tensor, kernel_R_L: Tensor, weight_W_R: Tensor) -> None:
-        self.kernel_R_N, self.weight_W_R = kernel_R_N, weight_W_R / weight_W_R.shape[1]
-        self.cover_R = kernel_R_L.amax(1)
-        self.gain_W_N = self.weight_W_R @ _above(kernel_R_N, self.cover_R)
+    def __init__(
+        self,
+        kernel_R_N: Tensor,
+        known_N: Tensor,
+        weight_W_R: Tensor,
+        own_W_N: Tensor,
+        references: Tensor,
+    ) -> None:
+        self.kernel_R_N, self.weight_W_R, self.own_W_N = kernel_R_N, weight_W_R, own_W_N
+        self.known_N = known_N
+        self.cover_R = known_N[references]
+        self.covered_W_N = self.weight_W_R @ _above(kernel_R_N, self.cover_R)
 
-    def add(self, i: int) -> None:
-        """Choose candidate i. Only references that it covers better count for less than before."""
+    def gain(self) -> Tensor:
+        """W x N."""
+        return self.covered_W_N + self.own_W_N * (1 - self.known_N)
+
+    def add(self, i: int, kernel_N: Tensor) -> None:
+        """Choose candidate i, with these kernels to all candidates.
+
+        Only references that it covers better count for less than before.
+        """
+        self.known_N = torch.maximum(self.known_N, kernel_N)
         better = (self.kernel_R_N[:, i] > self.cover_R).nonzero()[:, 0]
         kernel_J_N, before_J = self.kernel_R_N[better], self.cover_R[better]
         now_J = kernel_J_N[:, i]
         lost_J_N = _above(kernel_J_N, before_J) - _above(kernel_J_N, now_J)
-        self.gain_W_N -= self.weight_W_R[:, better] @ lost_J_N
+        self.covered_W_N -= self.weight_W_R[:, better] @ lost_J_N
         self.cover_R[better] = now_J
 
 
@@ -173,9 +208,9 @@ def _above(kernel_R_N: Tensor, cover_R: Tensor) -> Tensor:
 class Variance:
     """Variance of a Gaussian process given the labelled samples, as a batch grows.
 
-    `variance_N` is that of each candidate; gain_i = mean_j w_j s_ij^2 / (s_ii + noise) is by how
-    much the label of i lowers that of the references j, for the covariance s given all labels so
-    far (Seo et al. 2000, Eq. 8), for each of several weights w.
+    `variance_N` is that of each candidate; gain_i = sum_j w_j s_ij^2 / (s_ii + noise) is by how
+    much the label of i lowers that of the references j and of i itself, for the covariance s given
+    all labels so far (Seo et al. 2000, Eq. 8), for each of several weights w; see `Cover`.
     """
 
     def __init__(
@@ -185,8 +220,9 @@ class Variance:
         kernel_L_L: Tensor,
         references: Tensor,
         weight_W_R: Tensor,
+        own_W_N: Tensor,
     ) -> None:
-        self.references, self.weight_W_R = references, weight_W_R / weight_W_R.shape[1]
+        self.references, self.weight_W_R, self.own_W_N = references, weight_W_R, own_W_N
         root_L_L = torch.linalg.cholesky(kernel_L_L + NOISE * torch.eye(len(kernel_L_L)))
         # Rows of a partial Cholesky factor: what each label tells of each candidate.
         self.known_K_N = torch.linalg.solve_triangular(root_L_L, kernel_L_N, upper=False)
@@ -196,7 +232,8 @@ class Variance:
 
     def gain(self) -> Tensor:
         """W x N."""
-        return self.squares_W_N / (self.variance_N + NOISE)
+        squares_W_N = self.squares_W_N + self.own_W_N * self.variance_N.square()
+        return squares_W_N / (self.variance_N + NOISE)
 
     def add(self, i: int, kernel_N: Tensor) -> None:
         """Choose candidate i, with these prior covariances to all candidates."""
@@ -234,8 +271,8 @@ class Gradients:
 class Batch:
     """All features of N candidates, given the labelled samples and the batch chosen so far.
 
-    What looks at pairs of candidates does so against `REFERENCES` random ones at most, so that
-    time and memory are linear in N.
+    What looks at pairs of candidates does so against `REFERENCES` random ones at most, and the
+    Gaussian process at as many labelled samples, so that time and memory are linear in N and in L.
     """
 
     def __init__(
@@ -255,23 +292,30 @@ class Batch:
         references = torch.arange(n)
         if n > REFERENCES:
             references = torch.from_numpy(rng.permutation(n)[:REFERENCES])
+        own_N = torch.ones(n)
+        own_N[references] = 0
         distance_R_N = distances(self.direction_N_D[references], self.direction_N_D)
         self.scale = unit(distance_R_N[:: max(1, len(references) // 32)])
         distance_R_N /= self.scale
         distance_N_L = distances(self.direction_N_D, labelled_L_D) / self.scale
-        distance_L_L = distances(labelled_L_D, labelled_L_D) / self.scale
-        wide_R_N, narrow_R_N = (kernel(distance_R_N, radius) for radius in RADII)
-        smoothed_N_C = smoothed(probs_N_C[references], narrow_R_N)
+        some = labelled_L_D
+        if len(some) > REFERENCES:
+            some = some[torch.from_numpy(rng.permutation(len(some))[:REFERENCES])]
+        distance_K_K = distances(some, some) / self.scale
+        self.radii = *RADII, shrinking_radius(distance_K_K)
+        kernels = [kernel(distance_R_N, radius) for radius in self.radii]
+        smoothed_N_C = smoothed(probs_N_C, kernels[1], references, own_N)
+        known_N = labelled_distance(distance_N_L)
         static_N_F = torch.stack(
             [
                 margin(probs_N_C),
                 entropy(probs_N_C),
                 confidence(probs_N_C),
                 length(centred_N_D),
-                labelled_distance(distance_N_L),
+                known_N,
                 own_class_distance(distance_N_L, labels_L, self.predicted_N),
-                isolation(distance_R_N),
-                wide_R_N.mean(0),
+                isolation(distance_R_N, references),
+                density(kernels[0], own_N),
                 class_share_labelled(labels_L, self.predicted_N, self.classes),
                 class_share_predicted(probs_N_C, self.predicted_N),
                 contradiction(distance_N_L, labels_L, self.predicted_N),
@@ -282,19 +326,16 @@ class Batch:
             1,
         )
         self.static_N_F = standardised(static_N_F)
-        uncertain_R = uncertainty(probs_N_C[references])
-        weight_W_R = torch.stack([torch.ones_like(uncertain_R), uncertain_R])
-        distance_R_L = distance_N_L[references]
-        radii = *RADII, shrinking_radius(distance_L_L)
-        kernels = wide_R_N, narrow_R_N, kernel(distance_R_N, radii[2])
+        weight_W_N = torch.stack([torch.ones(n), 1 - margins(probs_N_C)]) / len(references)
+        weights = weight_W_N[:, references], weight_W_N * own_N
         self.covers = [
-            Cover(kernel_R_N, kernel(distance_R_L, radius), weight_W_R)
-            for kernel_R_N, radius in zip(kernels, radii, strict=True)
+            Cover(kernel_R_N, kernel(known_N, radius), *weights, references)
+            for kernel_R_N, radius in zip(kernels, self.radii, strict=True)
         ]
-        known = kernel(distance_N_L.mT, RADII[0]), kernel(distance_L_L, RADII[0])
-        self.variance = Variance(wide_R_N, *known, references, weight_W_R)
-        residual_N_C = probs_N_C - F.one_hot(self.predicted_N, self.classes)
-        self.gradients = Gradients(residual_N_C, centred_N_D)
+        known_K_N = kernel(distances(some, self.direction_N_D) / self.scale, RADII[0])
+        prior = kernels[0], known_K_N, kernel(distance_K_K, RADII[0])
+        self.variance = Variance(*prior, references, *weights)
+        self.gradients = Gradients(residuals(probs_N_C), centred_N_D)
         self.nearest_N = torch.full((n,), torch.inf)
         self.chosen_of_class_N = torch.zeros(n)
 
@@ -305,9 +346,10 @@ class Batch:
         self.nearest_N = torch.minimum(self.nearest_N, distance_N)
         self.chosen_of_class_N += self.predicted_N == self.predicted_N[i]
         self.gradients.add(i)
-        for cover in self.covers:
-            cover.add(i)
-        self.variance.add(i, kernel(distance_N, RADII[0]))
+        kernels = [kernel(distance_N, radius) for radius in self.radii]
+        for cover, kernel_N in zip(self.covers, kernels, strict=True):
+            cover.add(i, kernel_N)
+        self.variance.add(i, kernels[0])
 
     def growing(self) -> Tensor:
         """The features that depend on the batch, N x F, standardised."""
@@ -315,17 +357,11 @@ class Batch:
         rows = [
             *(x.nan_to_num(posinf=0.0) for x in nearest),
             self.chosen_of_class_N,
-            *(gain_N for cover in self.covers for gain_N in cover.gain_W_N),
+            *(gain_N for cover in self.covers for gain_N in cover.gain()),
             (self.variance.variance_N + 1e-3).log(),
             *self.variance.gain(),
         ]
         return standardised(torch.stack(rows, 1))
-
-
-def uncertainty(probs_N_C: Tensor) -> Tensor:
-    """1 - (p(1) - p(2)), N."""
-    first, second = probs_N_C.topk(2, dim=1).values.unbind(1)
-    return 1 - (first - second)
 
 
 def standardised(features_N_F: Tensor) -> Tensor:

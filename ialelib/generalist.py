@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ialelib.experts import Query
-from ialelib.features import NAMES, STATIC, Batch, uncertainty
-from ialelib.greedy import check_offer
+from ialelib.experts import Query, margins
+from ialelib.features import NAMES, STATIC, Batch
+from ialelib.greedy import check_finite, check_offer
 from ialelib.utils.cpu import one_thread
 from ialelib.utils.errors import InputError
 from ialelib.utils.rows import Rows, read
@@ -30,8 +30,7 @@ CHUNK = 10_000
 class Generalist:
     """Scores of single candidates, linear in their features: w_f + v_f log(L / C) for feature f.
 
-    `weight_F_2` holds w and v in the order of `features.NAMES`; only their ratios count. `about`
-    says how they were found.
+    `weight_F_2` holds w and v in the order of `features.NAMES`. `about` says how they were found.
 
     Raises:
         InputError: another number of weights, or some that are not finite.
@@ -91,7 +90,17 @@ class Generalist:
         """`choose` from all of these candidates: positions, and everyone's scores at each, A x N.
 
         The scores of candidates that were chosen before are NaN.
+
+        Raises:
+            InputError: NaN or infinity, one class only, or labels beyond the classes.
         """
+        for values in (probs_N_C, embedding_N_D, labelled_embedding_L_D):
+            check_finite(values)
+        if not labels_L.max() < probs_N_C.shape[1] > 1:
+            raise InputError(
+                f"the generalist needs probabilities of 2 classes or more, and of every label; "
+                f"they have {probs_N_C.shape[1]} columns, and labels reach {labels_L.max()}"
+            )
         batch = Batch(probs_N_C, embedding_N_D, labelled_embedding_L_D, labels_L, rng)
         weight_F = self.weights(len(labels_L) / probs_N_C.shape[1])
         score_N = batch.static_N_F @ weight_F[: len(STATIC)]
@@ -134,6 +143,6 @@ def shortlist(
     margin_N = np.empty(n, np.float32)
     for start in range(0, n, CHUNK):
         piece = slice(start, start + CHUNK)
-        margin_N[piece] = 1 - uncertainty(probs_of(piece))
+        margin_N[piece] = margins(probs_of(piece))
     smallest, rest = np.split(np.argpartition(margin_N, size // 2), [size // 2])
     return np.sort(np.concatenate([smallest, rng.choice(rest, size - size // 2, replace=False)]))

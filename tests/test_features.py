@@ -35,7 +35,6 @@ def test_of_probabilities_by_hand() -> None:
     probs_N_C = torch.tensor([[0.7, 0.2, 0.1], [1.0, 0.0, 0.0], [1 / 3, 1 / 3, 1 / 3]])
     expected = torch.tensor([0.52, 1.02, 0.02]).log()
     torch.testing.assert_close(features.margin(probs_N_C), expected)
-    torch.testing.assert_close(features.uncertainty(probs_N_C), torch.tensor([0.5, 0.0, 1.0]))
     torch.testing.assert_close(features.confidence(probs_N_C).exp(), torch.tensor([0.7, 1, 1 / 3]))
     torch.testing.assert_close(features.entropy(probs_N_C)[1:], torch.tensor([0.0, 1.0]))
     of_first = math.sqrt(0.3**2 + 0.2**2 + 0.1**2)
@@ -71,8 +70,11 @@ def test_of_places_by_hand() -> None:
     assert features.unit(distance_N_N) == pytest.approx(root)
     kernel_N_N = features.kernel(distance_N_N, 1.0)
     torch.testing.assert_close(kernel_N_N[0], torch.tensor([1, math.exp(-1), math.exp(-2)]))
-    isolation_N = features.isolation(distance_N_N)
-    torch.testing.assert_close(isolation_N, expected.mean(0))
+    isolation_N = features.isolation(distance_N_N.clone(), torch.arange(3))
+    torch.testing.assert_close(isolation_N, torch.tensor([root / 2 + 1, root, root / 2 + 1]))
+    density_N = features.density(kernel_N_N[:2], torch.tensor([0.0, 0.0, 1.0]))
+    third = (1 + math.exp(-1) + math.exp(-2)) / 3
+    assert density_N.tolist() == pytest.approx([(1 + math.exp(-1)) / 2] * 2 + [third])
     length_N = features.length(torch.tensor([[3.0, 4.0], [0.0, 15.0]]))
     torch.testing.assert_close(length_N, torch.tensor([0.5, 1.5]).log())
 
@@ -85,37 +87,42 @@ def test_the_shrinking_radius_is_uherdings() -> None:
 
 
 def test_smoothed_predictions_by_hand() -> None:
-    probs_R_C, kernel_R_N = torch.eye(2), torch.tensor([[1.0, 1.0], [1.0, 3.0]])
-    smoothed_N_C = features.smoothed(probs_R_C, kernel_R_N)
-    torch.testing.assert_close(smoothed_N_C, torch.tensor([[0.5, 0.5], [0.25, 0.75]]))
-    change_N = features.smoothed_change(probs_R_C, smoothed_N_C)
-    torch.testing.assert_close(change_N, torch.tensor([1.0, 0.5]))
+    probs_N_C = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
+    kernel_R_N = torch.tensor([[1.0, 0.5, 0.5], [0.5, 1.0, 0.0]])
+    own_N = torch.tensor([0.0, 0.0, 1.0])
+    smoothed_N_C = features.smoothed(probs_N_C, kernel_R_N, torch.arange(2), own_N)
+    expected = torch.tensor([[2 / 3, 1 / 3], [1 / 3, 2 / 3], [2 / 3, 1 / 3]])
+    torch.testing.assert_close(smoothed_N_C, expected)
+    change_N = features.smoothed_change(probs_N_C, smoothed_N_C)
+    torch.testing.assert_close(change_N, torch.tensor([2 / 3, 2 / 3, 1 / 3]))
 
 
 def test_cover_grows_as_if_computed_anew() -> None:
     kernel_N_N = features.kernel(torch.cdist(numbers(N, 2), numbers(N, 2)), 0.8)
-    kernel_N_L = features.kernel(torch.cdist(numbers(N, 2), numbers(L, 2, seed=1)), 0.8)
-    weight_W_R = torch.stack([torch.ones(N), numbers(N).abs()])
-    found = Cover(kernel_N_N, kernel_N_L, weight_W_R)
+    known_N = features.kernel(torch.cdist(numbers(N, 2), numbers(L, 2, seed=1)), 0.8).amax(1)
+    weight_W_N = torch.stack([torch.ones(N), numbers(N).abs()])
+    references = torch.tensor([3, 4, 30, 12, 9])
+    own_N = torch.ones(N).index_fill(0, references, 0)
+    weights = weight_W_N[:, references], weight_W_N * own_N
+    found = Cover(kernel_N_N[references], known_N, *weights, references)
     for chosen in ([], [4], [4, 17], [4, 17, 8]):
         if chosen:
-            found.add(chosen[-1])
-        cover_N = torch.cat([kernel_N_L, kernel_N_N[:, chosen]], 1).amax(1)
-        gain_W_N = weight_W_R @ (kernel_N_N - cover_N[:, None]).clamp(min=0) / N
-        torch.testing.assert_close(found.gain_W_N, gain_W_N, atol=1e-6, rtol=1e-4)
+            found.add(chosen[-1], kernel_N_N[chosen[-1]])
+        cover_N = torch.cat([known_N[:, None], kernel_N_N[:, chosen]], 1).amax(1)
+        above_N_N = (kernel_N_N - cover_N[:, None]).clamp(min=0)
+        gain_W_N = weights[0] @ above_N_N[references] + weights[1] * above_N_N.diagonal()
+        torch.testing.assert_close(found.gain(), gain_W_N, atol=1e-5, rtol=1e-4)
 
 
 def test_variance_grows_as_if_computed_anew() -> None:
     points_A_2 = numbers(N + L, 2)
     prior_A_A = features.kernel(torch.cdist(points_A_2, points_A_2), 0.8)
     here, known = torch.arange(N), list(range(N, N + L))
-    references, weight_W_R = torch.tensor([3, 1, 30, 12]), numbers(2, 4).abs()
+    references, weight_W_N = torch.tensor([3, 1, 30, 12]), numbers(2, N).abs()
+    weights = weight_W_N[:, references], weight_W_N.index_fill(1, references, 0)
     found = Variance(
-        prior_A_A[references][:, here],
-        prior_A_A[known][:, here],
-        prior_A_A[known][:, known],
-        references,
-        weight_W_R,
+        *(prior_A_A[references][:, here], prior_A_A[known][:, here], prior_A_A[known][:, known]),
+        *(references, *weights),
     )
     for i in (None, 30, 7, 12):
         if i is not None:
@@ -123,12 +130,13 @@ def test_variance_grows_as_if_computed_anew() -> None:
             known.append(i)
         noisy_K_K = prior_A_A[known][:, known] + features.NOISE * torch.eye(len(known))
         told = prior_A_A[:, known] @ torch.linalg.solve(noisy_K_K, prior_A_A[known])
-        posterior_A_A = prior_A_A - told
-        variance_N = posterior_A_A.diagonal()[:N]
+        posterior_N_N = (prior_A_A - told)[:N, :N]
+        variance_N = posterior_N_N.diagonal()
         torch.testing.assert_close(found.variance_N, variance_N, atol=1e-4, rtol=0)
-        squares_W_N = weight_W_R @ posterior_A_A[references][:, :N].square() / len(references)
+        squares_W_N = weights[0] @ posterior_N_N[references].square()
+        squares_W_N += weights[1] * variance_N.square()
         expected = squares_W_N / (variance_N + features.NOISE)
-        torch.testing.assert_close(found.gain(), expected, atol=1e-4, rtol=0)
+        torch.testing.assert_close(found.gain(), expected, atol=1e-3, rtol=0)
 
 
 def test_gradients_are_outer_products() -> None:
@@ -167,15 +175,38 @@ def test_scale_rotation_and_place_do_not_matter() -> None:
     torch.testing.assert_close(everything(one), everything(other), atol=0.02, rtol=0)
 
 
-def test_references_are_few_in_large_pools(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = everything(batch())
-    monkeypatch.setattr(features, "REFERENCES", N // 2)
-    some = batch()
-    assert len(some.covers[0].cover_R) == N // 2
-    alike = F.cosine_similarity(everything(some), whole, dim=0)[len(STATIC) + 3 :]
-    assert alike.min() > 0.5
-    some.add(3)
-    assert everything(some).isfinite().all()
+def large(seed: int, size: int = 600) -> Batch:
+    """Features of many candidates, most of which are no references."""
+    places, labels_L = numbers(size, D, seed=1) * 2, torch.arange(L) % C
+    probs_N_C = numbers(size, C, seed=5).softmax(1)
+    return Batch(probs_N_C, places, numbers(L, D), labels_L, np.random.default_rng(seed))
+
+
+def test_references_are_seen_as_all_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = everything(large(0))
+    monkeypatch.setattr(features, "REFERENCES", 200)
+    gaps, alike = [], []
+    for seed in range(8):
+        some = large(seed)
+        some.add(3)
+        some.add(77)
+        found, references = everything(some), some.variance.references
+        assert len(references) == 200
+        others = torch.ones(len(found)).index_fill(0, references, 0).bool()
+        gaps.append(found[references].mean(0) - found[others].mean(0))
+        start = everything(large(seed))[:, len(STATIC) + 3 :]
+        alike.append(F.cosine_similarity(start, whole[:, len(STATIC) + 3 :], dim=0))
+    assert torch.stack(gaps).mean(0).abs().max() < 0.15
+    assert torch.stack(alike).min() > 0.8
+
+
+def test_many_labels_cost_no_more_than_the_references(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "REFERENCES", 20)
+    labels_L = torch.arange(300) % C
+    known = numbers(N, C).softmax(1), numbers(N, D), numbers(300, D, seed=2)
+    found = Batch(*known, labels_L, np.random.default_rng(0))
+    assert len(found.variance.known_K_N) == 20
+    assert everything(found).isfinite().all()
 
 
 def test_one_candidate_is_enough() -> None:

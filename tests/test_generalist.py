@@ -80,6 +80,22 @@ def test_chooses_all_there_are_and_no_more() -> None:
         chosen(COVERING, given, acq=N + 1)
 
 
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_values_that_are_not_finite_are_refused(part: int) -> None:
+    given = list(state())
+    given[part] = given[part].clone().index_fill(0, torch.tensor([2]), torch.nan)
+    with pytest.raises(InputError, match="finite"):
+        COVERING.choose(*given, ACQ, np.random.default_rng(0))
+
+
+def test_one_class_and_labels_beyond_the_classes_are_refused() -> None:
+    probs_N_C, *known, labels_L = state()
+    with pytest.raises(InputError, match="2 classes or more"):
+        chosen(COVERING, (torch.ones(N, 1), known[0], known[1], torch.zeros(L, dtype=torch.long)))
+    with pytest.raises(InputError, match="labels reach 9"):
+        chosen(COVERING, (probs_N_C, known[0], known[1], labels_L.clone().fill_(9)))
+
+
 def test_ties_are_broken_by_the_seed_alone() -> None:
     nothing, given = weighing(), state()
     assert chosen(nothing, given) == chosen(nothing, given)

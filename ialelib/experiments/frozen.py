@@ -16,7 +16,7 @@ from ialelib.features import NAMES
 from ialelib.generalist import Generalist
 from ialelib.oracle import ORACLE
 from ialelib.policy import AnyPolicy
-from ialelib.search.tasks import first, frozen, only
+from ialelib.search.tasks import frozen, only, some
 from ialelib.utils import cache
 from ialelib.utils.errors import InputError
 from ialelib.utils.seeds import stream
@@ -52,19 +52,19 @@ def targets(
 ) -> list[Target]:
     """Data sets of these names, and random odd classes of `unseen`, so many for each of `drawn`.
 
-    The generalist learns from even classes. Embeddings are those of `search.frozen`, of the first
-    `samples` training images and all test images.
+    The generalist learns from even classes. Embeddings are those of `search.frozen`, of `samples`
+    training images, stratified by class, and all test images.
 
     Raises:
         InputError: more classes to draw than there are odd ones.
     """
-    found = [Target(frozen(first(load_data(name), samples), dimensions)) for name in names]
+    found = [Target(frozen(some(load_data(name), samples), dimensions)) for name in names]
     if unseen:
         data = load_data(unseen)
         odd = range(1, data.classes, 2)
         if max(drawn := list(drawn), default=0) > len(odd):
             raise InputError(f"{unseen!r} has {len(odd)} odd classes; draw no more, not {drawn}")
-        whole = frozen(first(only(data, odd), samples), dimensions)
+        whole = frozen(some(only(data, odd), samples), dimensions)
         found += [Target(whole, count) for count in drawn]
     return found
 

@@ -130,7 +130,7 @@ def fit(table: pd.DataFrame, ridge: float) -> Generalist:
     moments = []
     for _, rows in table.groupby(["task", "moment"], sort=False):
         loss_M = torch.tensor(rows["loss"].to_numpy())
-        target_M = (-(loss_M - loss_M.mean()) / loss_M.std().clamp(min=1e-6)).softmax(0)
+        target_M = (-(loss_M - loss_M.mean()) / loss_M.std(correction=0).clamp(min=1e-6)).softmax(0)
         moments.append((torch.tensor(rows[COLUMNS].to_numpy(dtype=np.float64)), target_M))
 
     def objective(values: np.ndarray) -> tuple[float, np.ndarray]:

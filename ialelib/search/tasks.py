@@ -7,8 +7,9 @@ import numpy as np
 from platformdirs import user_cache_path
 
 from ialelib.cycle import CycleConfig
-from ialelib.data import DataSet, load_data, reduced
+from ialelib.data import DataSet, load_data, reduced, stratified
 from ialelib.inference.backbones import LITE, extract_set
+from ialelib.utils.errors import InputError
 from ialelib.utils.seeds import stream
 
 WIDEST = 256
@@ -16,7 +17,6 @@ WIDEST = 256
 WIDTHS = (32, 64, 96, 96, 192)
 CLASSES = 2, 50
 POOLS = 100, 2000
-LARGE_POOLS = 2000, 5000  # one task in twenty
 PER_CLASS = 5, 20
 """Labels for each class when the budget is spent."""
 ACQUISITIONS = 4, 10
@@ -27,7 +27,7 @@ TESTED = 1500
 
 @dataclass(frozen=True)
 class Source:
-    """A data set that tasks are drawn from: the first samples of some classes (default: all).
+    """A data set that tasks are drawn from: so many samples of some classes (default: all).
 
     `views`: side in pixels of the images that the backbone sees; "pixels" are the pixels as
     embeddings, "images" the images themselves, for classifiers that are trained from scratch.
@@ -64,10 +64,11 @@ def only(data: DataSet, classes: Sequence[int]) -> DataSet:
     return DataSet(data.name, *halves, data.test_inputs[test >= 0], test[test >= 0])
 
 
-def first(data: DataSet, samples: int) -> DataSet:
-    """The first training samples, so many or all that there are."""
+def some(data: DataSet, samples: int) -> DataSet:
+    """So many training samples, stratified by class and always the same; all if there are fewer."""
+    chosen = stratified(data.train_labels, samples, stream(0, data.name))
     return replace(
-        data, train_inputs=data.train_inputs[:samples], train_labels=data.train_labels[:samples]
+        data, train_inputs=data.train_inputs[chosen], train_labels=data.train_labels[chosen]
     )
 
 
@@ -92,7 +93,7 @@ def views(chosen: Sequence[Source] = SOURCES) -> list[DataSet]:
     found = []
     for source in chosen:
         data = load_data(source.name)
-        data = first(only(data, source.classes or range(data.classes)), source.samples)
+        data = some(only(data, source.classes or range(data.classes)), source.samples)
         for view in source.views:
             if isinstance(view, int):
                 found.append(frozen(data, WIDEST, size=view))
@@ -106,20 +107,27 @@ def draw(data: Sequence[DataSet], seed: int) -> Task:
 
     2 to 50 classes, three in ten times of unequal size; one label of each to begin with, 5 to 20
     at the end (at most 10 batches); half to three times as many in a batch as there are classes;
-    sub-pools of 100 to 2,000, one in twenty larger. Images get a CNN or an MLP, embeddings the
+    batches of 60 at most, sub-pools of 100 to 2,000. Images get a CNN or an MLP, embeddings the
     probe.
+
+    Raises:
+        InputError: views with too few samples for six batches of one.
     """
     rng = stream(seed, "task")
     whole = data[int(rng.integers(len(data)))]
     images = whole.train_inputs.ndim > 2
     classes = min(whole.classes, round(_between(rng, *CLASSES)))
-    acq = min(LARGEST, max(1, round(classes * _between(rng, 0.5, 3))))
+    part = _part(whole, classes, rng)
+    spare = len(part.train_labels) - classes
+    if spare < 6:
+        raise InputError(f"{whole.name!r} has too few samples of {classes} classes to draw tasks")
+    most = min(LARGEST, spare // 6)  # four batches, and two in the last sub-pool
+    acq = int(np.clip(round(classes * _between(rng, 0.5, 3)), 1, most))
     per_class = rng.uniform(*PER_CLASS)
     acquisitions = int(np.clip((per_class - 1) * classes / acq, *ACQUISITIONS))
+    acquisitions = min(acquisitions, spare // acq - 2)
     budget = classes + acq * acquisitions
-    n = round(_between(rng, *(LARGE_POOLS if rng.random() < 0.05 else POOLS)))
-    part = _part(whole, classes, rng)
-    n = min(max(n, 2 * acq), len(part.train_labels) - budget)
+    n = min(max(round(_between(rng, *POOLS)), 2 * acq), spare - acq * (acquisitions - 1))
     classifier = "probe" if not images else ("cnn", "mlp")[rng.integers(2)]
     if not images:
         width = int(rng.choice(WIDTHS))

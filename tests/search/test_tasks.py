@@ -62,6 +62,6 @@ def test_sources_are_no_targets() -> None:
 
 def test_pixels_are_embeddings() -> None:
     images = load_data("mnist-10k")
-    found = tasks.pixels(tasks.first(images, 500), 20)
+    found = tasks.pixels(tasks.some(images, 500), 20)
     assert found.train_inputs.shape == (500, 20)
     iale.CycleConfig("probe", initial=10, budget=20, acq=5, n=50).check(found)
