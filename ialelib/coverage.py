@@ -59,8 +59,9 @@ def cover(
     between two labelled samples over sqrt(2), so that k = exp(-|x - y|^2 / d^2) as in the code of
     Bae et al. 2025, and the former where there are no two different ones.
 
-    Only `REFERENCES` random candidates j count where there are more. Ties are broken at random.
-    Returns `acq` positions, int64.
+    Where there are more than `REFERENCES` candidates, so many random ones count as j, and each of
+    the others in its own gain, as those do in theirs. Ties are broken at random. Returns `acq`
+    positions, int64.
 
     Raises:
         InputError: more than there are samples, NaN or infinity.
@@ -68,22 +69,30 @@ def cover(
     check_offer(acq, len(embedding_N_D))
     order_N = rng.permutation(len(embedding_N_D))  # the first of equal gains is a random one
     rows_N_D, labelled_L_D = directions(embedding_N_D[order_N], labelled_L_D)
-    seen_R_D = rows_N_D[:REFERENCES]
+    seen_R_D, other_E_D = rows_N_D[:REFERENCES], rows_N_D[REFERENCES:]
     square_N_R = squared_distances(rows_N_D, seen_R_D)
     radius = labelled_radius(labelled_L_D) if shrinking else None
     factor = -0.5 / (radius or median_radius(square_N_R)) ** 2
-    known_R = squared_distances(seen_R_D, labelled_L_D)
-    cover_R = F.pad(known_R, (0, 1), value=math.inf).amin(1).mul_(factor).exp_()
+    cover_R, cover_E = (_covers(part, labelled_L_D, factor) for part in (seen_R_D, other_E_D))
     kernel_N_R = square_N_R.mul_(factor).exp_()
-    weight_R = torch.ones(len(seen_R_D)) if weight_N is None else weight_N[order_N[:REFERENCES]]
+    weight_N = torch.ones(len(rows_N_D)) if weight_N is None else weight_N[order_N]
+    weight_R, weight_E = weight_N[:REFERENCES], weight_N[REFERENCES:]
     chosen: list[int] = []
     for _ in range(acq):
         gains = [F.relu_(part - cover_R) @ weight_R for part in kernel_N_R.split(CHUNK)]
         gain_N = torch.cat(gains)
+        gain_N[REFERENCES:] += weight_E * (1 - cover_E)
         gain_N[chosen] = -1.0
         chosen.append(int(gain_N.argmax()))
         cover_R = torch.maximum(cover_R, kernel_N_R[chosen[-1]])
+        cover_E = torch.maximum(cover_E, _covers(other_E_D, rows_N_D[chosen[-1:]], factor))
     return order_N[chosen]
+
+
+def _covers(rows_N_D: Tensor, centre_K_D: Tensor, factor: float) -> Tensor:
+    """The largest kernel with any of the centres, N; 0 without centres."""
+    square_N_K = squared_distances(rows_N_D, centre_K_D)
+    return F.pad(square_N_K, (0, 1), value=math.inf).amin(1).mul_(factor).exp_()
 
 
 def median_radius(square_N_R: Tensor) -> float:

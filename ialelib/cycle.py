@@ -48,6 +48,8 @@ class CycleConfig:
     def check(self, data: DataSet, validation: int = 0) -> None:
         """Raises InputError if a cycle of these numbers cannot run on that data set."""
         recipe(self.recipe)
+        if data.classes < 2:
+            raise InputError(f"{data.name!r} has a single class; take a data set of two or more")
         self.architecture(data)
         if min(self.initial, self.acq, self.n) < 1:
             raise InputError("initial, acq and n must be at least 1")
@@ -117,8 +119,9 @@ class Cycle:
         """Training of the classifier on D_lab and `batch`.
 
         Weights and batch order depend on the seed and the number of labels only, so a temporary
-        classifier is, bit for bit, the next one if its batch is the one taken. With `start` it is
-        a short fine-tuning of that classifier instead (the recipe "warm").
+        classifier is, bit for bit, the next one if its batch is the one taken; a probe that was
+        trained in a stack is to `probe.TOLERANCE` only. With `start` it is a short fine-tuning of
+        that classifier instead (the recipe "warm").
         """
         chosen = np.union1d(self.pool.labelled, np.asarray(batch, dtype=np.int64))
         return TrainJob(

@@ -264,6 +264,12 @@ def check_whole(name: str, values: Any) -> np.ndarray:
     return array
 
 
+def is_whole(value: Any, least: int, most: float = np.inf) -> bool:
+    """Whether it is a whole number from `least` to `most`, of Python or NumPy; True is none."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return whole and bool(least <= value <= most)
+
+
 class Pool:
     """Which training samples are labelled; the others are the unlabelled pool D_pool.
 

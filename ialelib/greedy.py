@@ -20,7 +20,9 @@ LIKELY = -1
 
 
 def check_offer(acq: int, offered: int) -> None:
-    """Raises InputError when more samples are asked for than offered."""
+    """Raises InputError when no sample is asked for, or more than are offered."""
+    if acq < 1:
+        raise InputError(f"acquisition size must be 1 or more, not {acq}")
     if acq > offered:
         raise InputError(f"acquisition size {acq} exceeds the {offered} samples offered")
 
@@ -163,7 +165,7 @@ def k_means_pp(
     check_offer(acq, n)
     gradients = _Gradients(residual_N_C, embedding_N_D, chunk)
     largest = np.lexsort((rng.random(n), -gradients.norm_N))
-    chosen = largest[: min(acq, 1)].tolist()
+    chosen = largest[:1].tolist()
     while len(chosen) < acq:
         gradients.add(chosen[-1])
         chosen.append(_draw(gradients.nearest_N, chosen, rng))

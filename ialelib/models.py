@@ -301,6 +301,11 @@ class Architecture:
             raise InputError(f"classifier {self.name!r} needs images, not inputs of {self.shape}")
         if self.name == "cnn" and min(self.shape[:2]) < 6:
             raise InputError(f"classifier 'cnn' needs images of 6x6 or more, not {self.shape}")
+        if self.name == "probe" and len(self.shape) > 1:
+            raise InputError(
+                "classifier 'probe' needs embeddings; make them with inference.extract, or choose "
+                "another classifier"
+            )
 
     @property
     def label(self) -> str:

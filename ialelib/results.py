@@ -18,6 +18,8 @@ from ialelib.utils.machine import commit, machine
 
 PACKAGES = ("ialelib", "torch", "numpy", "pandas", "scipy")
 SOURCES = ("dataset", "seed", "commit")
+LABELS_PER_CLASS = 1, 20
+"""Where the generalist's weights are shown."""
 PRIVATE = ("runs", "figures", "processes")
 """Parameters that change where and how fast a notebook runs, but not what it finds."""
 
@@ -112,7 +114,7 @@ def write_card(policy: AnyPolicy, history: pd.DataFrame, results: pd.DataFrame, 
 def _generalist_card(policy: Generalist, history: pd.DataFrame, name: str) -> str:
     rows = pd.json_normalize(policy.about, sep=" ").iloc[0]
     weights = pd.DataFrame({"feature": NAMES})
-    for labels in (1, 20):
+    for labels in LABELS_PER_CLASS:
         weights[f"{labels} labels per class"] = policy.weights(labels).double().numpy()
     progress = history.groupby("generation")["aubc"].mean().reset_index()
     return f"""# Policy {name}

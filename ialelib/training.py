@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from ialelib import kernels, probe
 from ialelib.kernels import stacked
-from ialelib.models import Classifier, Probe, build, given_masks, to_float
+from ialelib.models import Classifier, build, given_masks, to_float
 from ialelib.recipes import Recipe, TrainJob, autocast, batches, number_type
 from ialelib.utils.adam import Adam
 from ialelib.utils.cpu import keep_memory, one_thread
@@ -21,6 +20,8 @@ from ialelib.utils.seeds import derive
 from ialelib.utils.workers import end_with_parent
 
 KEPT = 10_000_000  # a CNN has 4,608 features for an image of 28x28 pixels
+STACKED = 50_000_000
+"""Values in the embeddings of all probes that are trained at once."""
 
 
 def fit(job: TrainJob) -> Classifier:
@@ -32,9 +33,9 @@ def fit(job: TrainJob) -> Classifier:
         InputError: no labelled samples.
     """
     keep_memory()
+    if job.architecture.name == "probe":
+        return _fit_probes([job])[0]
     model = job.fresh().to(memory_format=torch.channels_last)
-    if isinstance(model, Probe):
-        return _fit_probes([model], [job])[0]
     with one_thread():
         if not kernels.train(model, job):
             with torch.random.fork_rng(devices=[]):  # own classifiers may have `nn.Dropout`
@@ -43,8 +44,9 @@ def fit(job: TrainJob) -> Classifier:
     return model.eval()
 
 
-def _fit_probes(models: Sequence[Probe], jobs: Sequence[TrainJob]) -> list[Classifier]:
+def _fit_probes(jobs: Sequence[TrainJob]) -> list[Classifier]:
     """Train probes whose labelled sets are of one size, all at once."""
+    models = [job.fresh() for job in jobs]
     inputs_M_L_D = to_float(torch.from_numpy(np.stack([job.inputs for job in jobs]))).flatten(2)
     labels_M_L = torch.from_numpy(np.stack([job.labels for job in jobs]))
     heads = probe.solve(inputs_M_L_D, labels_M_L, jobs[0].architecture.classes)
@@ -76,10 +78,13 @@ def fit_many(jobs: Sequence[TrainJob], processes: int = 1) -> list[Classifier]:
     """Train independent classifiers, in order; on the CPU with the same results as `fit`.
 
     On the CPU each process trains one at a time. On a GPU (`device`) those with the same number
-    of labels train as one stack, in this process.
+    of labels train as one stack, in this process. So do probes anywhere, which then equal those of
+    `fit` up to `probe.TOLERANCE` only.
     """
     if _like_probes(jobs):
-        return _fit_probes([cast(Probe, job.fresh()) for job in jobs], jobs)
+        step = max(1, STACKED // max(1, jobs[0].inputs.size))
+        stacks = [jobs[start : start + step] for start in range(0, len(jobs), step)]
+        return [model for stack in stacks for model in _fit_probes(stack)]
     if device() == "cuda":
         return stacked.fit_all(jobs, "cuda")
     if processes == 1 or len(jobs) == 1:

@@ -86,7 +86,43 @@ def test_more_candidates_than_references_cost_no_square_of_them(
     monkeypatch.setattr(coverage, "squared_distances", watched)
     chosen = cover(scattered(3000), scattered(5, seed=1), 10, RNG(0))
     assert len(set(chosen.tolist())) == 10
-    assert sizes == [(3000, 2000), (2000, 5)]
+    assert sizes == [(3000, 2000), (2000, 5), (1000, 5), *[(1000, 1)] * 10]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_candidates_beyond_the_references_count_in_their_own_gain(
+    monkeypatch: pytest.MonkeyPatch, weighted: bool
+) -> None:
+    monkeypatch.setattr(coverage, "REFERENCES", 25)
+    rows, known = scattered(60), scattered(4, seed=1)
+    weight_N = torch.linspace(0.1, 2, 60) if weighted else torch.ones(60)
+    direction_N_D, direction_L_D = directions(rows, known)
+    order = RNG(0).permutation(60)
+    first = direction_N_D[order[:25]]
+    factor = -0.5 / (0.75 * float(np.median(distances(first)))) ** 2
+    kernel_N_N = (factor * torch.cdist(direction_N_D, direction_N_D).square()).exp().numpy()
+    covered = (factor * torch.cdist(direction_N_D, direction_L_D).square()).exp().amax(1).numpy()
+    expected: list[int] = []
+    for _ in range(10):
+        gains = []
+        for i in range(60):
+            counted = {*order[:25].tolist(), i}
+            gains.append(
+                sum(float(weight_N[j]) * max(0, kernel_N_N[i, j] - covered[j]) for j in counted)
+            )
+        expected.append(max(set(range(60)) - set(expected), key=gains.__getitem__))
+        covered = np.maximum(covered, kernel_N_N[expected[-1]])
+    given = weight_N if weighted else None
+    assert cover(rows, known, 10, RNG(0), given).tolist() == expected
+
+
+def test_references_are_about_as_many_among_the_chosen_as_among_the_candidates() -> None:
+    rng, references = RNG(0), RNG(1).permutation(4000)[:2000]
+    rows_N_D = 2 * rng.normal(size=(20, 16))[rng.integers(20, size=4000)]
+    rows_N_D += rng.normal(size=(4000, 16))
+    rows = torch.from_numpy(rows_N_D.astype(np.float32))
+    chosen = cover(rows, rows[:20], 100, RNG(1))
+    assert np.isin(chosen, references).mean() == pytest.approx(0.5, abs=0.15)
 
 
 def test_cover_refuses_more_than_is_offered() -> None:

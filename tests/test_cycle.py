@@ -179,3 +179,13 @@ def test_a_cycle_on_a_pool_of_the_size_of_mnist_stays_below_1_2_gb() -> None:
     command = [sys.executable, "-c", FULL_POOL]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 1.2e9
+
+
+@pytest.mark.usefixtures("no_training")
+def test_a_probe_on_images_and_a_single_class_are_refused(small_digits: DataSet) -> None:
+    with pytest.raises(InputError, match="classifier 'probe' needs embeddings"):
+        run_cycle(small_digits, replace(SETTING, classifier="probe"), "random", 0)
+    zeros = [np.zeros_like(part) for part in (small_digits.train_labels, small_digits.test_labels)]
+    single = replace(small_digits, train_labels=zeros[0], test_labels=zeros[1])
+    with pytest.raises(InputError, match="has a single class; take a data set of two or more"):
+        run_cycle(single, SETTING, "random", 0)

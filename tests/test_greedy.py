@@ -258,8 +258,10 @@ def test_only_what_fits_is_accepted() -> None:
         seeded(A, H, 21)
     with pytest.raises(InputError, match="21 exceeds the 20"):
         farthest(H, H, 21)
+    for none in (0, -1):
+        with pytest.raises(InputError, match=f"acquisition size must be 1 or more, not {none}"):
+            farthest(H, H, none)
     with pytest.raises(InputError, match="19 residuals do not match 20"):
         seeded(A[1:], H, 3)
     with pytest.raises(InputError, match="one length"):
         farthest(H, H[:, 1:], 3)
-    assert seeded(A, H, 0) == farthest(H, H, 0) == []

@@ -13,7 +13,8 @@ from ialelib.utils.errors import InputError
 
 Layer = TypeVar("Layer", bound=nn.Module)
 IMAGES = [(28, 28), (28, 28, 3), (32, 32, 3)]
-CASES = [(name, shape) for name in CLASSIFIERS for shape in IMAGES]
+OF_IMAGES = [name for name in CLASSIFIERS if name != "probe"]
+CASES = [(name, shape) for name in OF_IMAGES for shape in IMAGES]
 CASES += [("toy_mlp", (2,)), ("mlp", (2,))]
 
 
@@ -44,7 +45,7 @@ def test_logits_are_the_head_of_the_embedding(
     torch.testing.assert_close(logits_N_C, expected)
 
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_embedding_differs_between_inputs(name: str) -> None:
     model = build(Architecture(name, 10, (28, 28)), seed=0).eval()
     with torch.no_grad():
@@ -67,7 +68,7 @@ def test_dropout_is_active_in_training_mode(name: str) -> None:
 # Weights
 
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_weights_depend_on_the_seed_alone(name: str) -> None:
     architecture = Architecture(name, 10, (28, 28))
     torch.manual_seed(1)
@@ -78,7 +79,7 @@ def test_weights_depend_on_the_seed_alone(name: str) -> None:
     assert not same_weights(first, other)
 
 
-@pytest.mark.parametrize("name", CLASSIFIERS)
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_building_leaves_the_global_generator_alone(name: str) -> None:
     torch.manual_seed(99)
     before = torch.random.get_rng_state()
@@ -204,3 +205,9 @@ def test_images_too_small_for_the_cnn_are_refused(shape: tuple[int, ...]) -> Non
     with pytest.raises(InputError, match="'cnn' needs images of 6x6 or more"):
         Architecture("cnn", 10, shape)
     assert Architecture("cnn", 10, (6, 6)).shape == (6, 6)
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (28, 28, 3)])
+def test_the_probe_refuses_images(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="'probe' needs embeddings; make them with inference"):
+        Architecture("probe", 10, shape)

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 import ialelib as iale
-from ialelib import probe
+from ialelib import probe, training
 from ialelib.models import Architecture
 from ialelib.recipes import Recipe, TrainJob
 from ialelib.utils.errors import InputError
@@ -79,6 +79,33 @@ def test_is_a_classifier_like_the_others() -> None:
         logits_L_C, embedding_L_D = iale.predict(model, one.inputs)
         assert (logits_L_C.argmax(1).numpy() == one.labels).mean() > 0.9
         np.testing.assert_array_equal(embedding_L_D.numpy(), one.inputs)
+
+
+def test_stacks_are_no_larger_than_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    x_M_L_D, labels_M_L = labelled(5, 24, 10)
+    jobs = [job(x.numpy(), y.numpy()) for x, y in zip(x_M_L_D, labels_M_L, strict=True)]
+    together, sizes, solve = iale.fit_many(jobs), [], probe.solve
+
+    def watched(x_M_L_D: Tensor, labels_M_L: Tensor, classes: int) -> probe.Heads:
+        sizes.append(len(x_M_L_D))
+        return solve(x_M_L_D, labels_M_L, classes)
+
+    monkeypatch.setattr(probe, "solve", watched)
+    monkeypatch.setattr(training, "STACKED", 2 * 24 * 10)
+    for one, other in zip(iale.fit_many(jobs), together, strict=True):
+        torch.testing.assert_close(one.head.weight, other.head.weight, atol=3e-3, rtol=0)
+    assert sizes == [2, 2, 1]
+
+
+@pytest.mark.parametrize("size", [3, 40, 1000])
+def test_the_bound_of_the_largest_eigenvalue_is_no_larger_than_said(size: int) -> None:
+    flat, clouds = F.normalize(torch.eye(size) - 1 / size), labelled(1, size, 8)[0][0]
+    for x_L_D in (flat, F.normalize(clouds - clouds.mean(0))):
+        gram = F.pad(x_L_D, (0, 1), value=probe.BIAS)
+        gram = gram @ gram.T
+        largest = float(torch.linalg.eigvalsh(gram.double())[-1])
+        bound = float(probe._largest(gram[None]))
+        assert 1 - 1e-3 < bound / largest < size ** (1 / 32) + 1e-3
 
 
 def test_has_no_noise_and_no_seed() -> None:

@@ -27,7 +27,10 @@ SHORT = Recipe(steps=3, batch_size=16, lr=4e-3, warmup=0.5, cosine=True, precisi
 
 def job(digits: DataSet, name: str = "mlp", how: Recipe = SHORT, samples: int = 40) -> TrainJob:
     inputs, labels = digits.train_inputs[:samples], digits.train_labels[:samples]
-    return TrainJob(Architecture(name, 10, digits.shape), inputs, labels, how, weights=1, seed=2)
+    if name == "probe":
+        inputs = inputs.reshape(samples, -1).astype(np.float32)
+    architecture = Architecture(name, 10, inputs.shape[1:])
+    return TrainJob(architecture, inputs, labels, how, weights=1, seed=2)
 
 
 # One classifier

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from ialelib.cycle import CycleConfig, Strategy
-from ialelib.data import DataSet, stratified
+from ialelib.data import DataSet, is_whole, stratified
 from ialelib.experiments import paired
 from ialelib.inference.images import Images, length, rows
 from ialelib.inference.selection import labelled_set
@@ -70,8 +71,9 @@ def rehearse(
     chose are harder than the pool, of which random ones are a fair picture.
 
     Args:
-        embeddings: of the whole pool, N x D, an array (also a memory-mapped one) or a tensor; or
-            images, as in `next_batch`, where `classifier` takes these. Only labelled ones are read.
+        embeddings: of the whole pool, N x D floating numbers, an array (also a memory-mapped one)
+            or a tensor; or uint8 images, N x H x W or N x H x W x 3, also as a `Dataset`, where
+            `classifier` takes these. Only labelled ones are read.
         labelled: indices of the labelled samples.
         labels: their classes, from 0, in the same order.
         strategies: as in `cycle.run_cycle`; random sampling is added.
@@ -85,7 +87,7 @@ def rehearse(
         InputError: input that is wrong or does not fit together, before anything is trained.
     """
     labelled_L, labels_L = labelled_set(labelled, labels, length(embeddings))
-    if not isinstance(seeds, int) or seeds < 2:
+    if not is_whole(seeds, 2):
         raise InputError(f"seeds must be 2 or more, to be compared, not {seeds!r}")
     others = [strategy for strategy in strategies if strategy != "random"]
     if not others:
@@ -100,8 +102,7 @@ def rehearse(
             f"are {len(codes_L)}. Label more samples at random."
         )
         return Rehearsal(answer, *(pd.DataFrame() for _ in range(3)))
-    found_L = rows(embeddings, labelled_L).cpu()
-    inputs_L = (found_L.float() if found_L.is_floating_point() else found_L).numpy()
+    inputs_L = _inputs(embeddings, labelled_L)
     config = _config(len(codes_L), len(names), acq, classifier, recipe)
     with cache.kept_in(Path(folder) if folder else None) as kept:
         groups: list[cache.Group] = []
@@ -111,6 +112,28 @@ def rehearse(
         curves = cache.run_groups(groups, processes, "rehearsal")
     tests, gains = paired_tests(curves), gains_over_random(curves)
     return Rehearsal(_answer(tests, gains), curves, tests, gains)
+
+
+def _inputs(embeddings: Images, labelled_L: np.ndarray) -> np.ndarray:
+    """The labelled embeddings, L x D, float32, or images, uint8.
+
+    Raises:
+        InputError: other shapes or types; NaN or infinity.
+    """
+    found_L = rows(embeddings, labelled_L)
+    shape = tuple(found_L.shape[1:])
+    if found_L.is_floating_point() and len(shape) == 1:
+        if not found_L.float().isfinite().all():
+            raise InputError(
+                "embeddings hold NaN or infinite values; leave those samples out of `labelled`"
+            )
+        return found_L.float().numpy()
+    if found_L.dtype != torch.uint8 or len(shape) < 2 or shape[2:] not in ((), (3,)):
+        raise InputError(
+            "a rehearsal takes embeddings, N x D floating numbers, or uint8 images, N x H x W or "
+            f"N x H x W x 3, and each of these is {found_L.dtype} of shape {shape}; convert them"
+        )
+    return found_L.numpy()
 
 
 def gains_over_random(curves: pd.DataFrame) -> pd.DataFrame:
@@ -172,11 +195,12 @@ def _config(
     budget = min(pool // 2, BUDGET * classes)
     if acq is None:
         acq = max(classes, (budget - classes) // 10)
-    if not isinstance(acq, int) or not 1 <= acq <= budget - classes:
+    if not is_whole(acq, 1, budget - classes):
         raise InputError(
             f"acq must be 1 to {budget - classes}, as a rehearsal with {labels} labels adds that "
             f"many to one for each class, not {acq!r}"
         )
+    acq = int(acq)  # files are named after it
     budget -= (budget - classes) % acq
     n = min(pool - budget + acq, max(CANDIDATES, acq))
     return CycleConfig(classifier, classes, budget, acq, n, recipe)

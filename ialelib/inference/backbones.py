@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ialelib.data import UNREADABLE, DataSet
+from ialelib.data import UNREADABLE, DataSet, is_whole
 from ialelib.inference.images import Images, length, rows
 from ialelib.inference.outputs import outputs_of
 from ialelib.recipes import has_bfloat16
@@ -74,21 +74,22 @@ def extract(
 
     Raises:
         InputError: no images, or other values or shapes; an unknown backbone, or one that takes no
-            images of this size; weights that cannot be downloaded.
+            images of this size, or gives embeddings beyond float16; weights that cannot be
+            downloaded.
         ImportError: the extra `embeddings` is not installed.
     """
     total, chosen = length(images), find(backbone)
     if not total:
         raise InputError("there are no images to embed")
     for name, value in {"size": size, "batch_size": batch_size}.items():
-        if value is not None and value < 1:
-            raise InputError(f"{name} must be 1 or more, not {value}")
+        if value is not None and not is_whole(value, 1):
+            raise InputError(f"{name} must be 1 or more, not {value!r}")
     sides = planes(rows(images, np.arange(1))).shape[2:]
     side = size or min(max(SMALLEST, *sides), chosen.size)
     network = cache(lambda: ready(chosen, side))  # loaded only where something is left to do
     starts, embedding_N_D = range(0, total, PIECE), np.empty((0, 0), np.float16)
     for start in progress(starts, len(starts), "pieces of images", after=2):
-        piece = rows(images, np.arange(start, min(start + PIECE, total))).cpu()
+        piece = rows(images, np.arange(start, min(start + PIECE, total)))
         path = piece_file(Path(folder), piece, chosen, side, batch_size) if folder else None
         found = read(path) if path else None
         if found is None:
@@ -192,11 +193,20 @@ def ready(backbone: Backbone, side: int) -> nn.Module:
 def embed(
     network: nn.Module, piece: Tensor, backbone: Backbone, side: int, batch_size: int
 ) -> np.ndarray:
-    """Embeddings of some images in memory, N x D, float16."""
+    """Embeddings of some images in memory, N x D, float16.
+
+    Raises:
+        InputError: values beyond float16.
+    """
     where = device()
     batches = (prepared(batch, backbone, side) for batch in piece.split(batch_size))
     with torch.autocast(where, torch.bfloat16, enabled=has_bfloat16(where)):
-        return outputs_of(network, batches).embedding_N_D.half().numpy()
+        found_N_D = outputs_of(network, batches).embedding_N_D.half()
+    if not found_N_D.isfinite().all():
+        raise InputError(
+            f"embeddings of backbone {backbone.name!r} exceed the range of float16; take another"
+        )
+    return found_N_D.numpy()
 
 
 def prepared(images: Tensor, backbone: Backbone, side: int) -> Tensor:
@@ -232,13 +242,19 @@ def planes(images: Tensor) -> Tensor:
 
 
 def piece_file(folder: Path, piece: Tensor, backbone: Backbone, side: int, batch_size: int) -> Path:
-    """The file in `folder` of the embeddings of these images."""
+    """The file in `folder` of the embeddings of these images.
+
+    The device, and whether it has bfloat16, count where they are not a CPU that has.
+    """
+    where = device()
+    computed = {"device": where, "bfloat16": has_bfloat16(where)}
     about = {
         "images": hashlib.sha256(piece.contiguous().view(torch.uint8).numpy().data).hexdigest(),
         "shape": piece.shape,
         "dtype": str(piece.dtype),
         "weights": backbone.weights,
         "batch_size": batch_size,
+        **(computed if computed != {"device": "cpu", "bfloat16": True} else {}),
     }
     return folder / f"{named(f'{backbone.name}-{side}', about)}.npz"
 

@@ -41,24 +41,25 @@ class Embedded:
     def __len__(self) -> int:
         return len(self.embeddings)
 
-    def probed(self, labelled_L: np.ndarray, labels_L: np.ndarray) -> "Embedded":
+    def probed(self, labelled_L: np.ndarray, labels_L: np.ndarray) -> tuple["Embedded", np.ndarray]:
         """The same, with a probe of the labelled embeddings where there are no predictions.
 
-        Its classes are those up to the highest label.
+        Its classes are those that have a label. Returns the labels among them, too, from 0.
 
         Raises:
             InputError: labels of a single class; NaN in an embedding.
         """
         if self.logits is not None or self.probabilities is not None:
-            return self
-        if len(np.unique(labels_L)) < 2:
+            return self, labels_L
+        names, codes_L = np.unique(labels_L, return_inverse=True)
+        if len(names) < 2:
             raise InputError(
                 "all labels are of one class, from which no probe learns: label samples of "
                 "another class first, or give `logits` or `probabilities`"
             )
         known_1_L_D = _finite("embeddings", self.embeddings, labelled_L)[None]
-        labels_1_L = torch.from_numpy(labels_L)[None]
-        return replace(self, heads=solve(known_1_L_D, labels_1_L, int(labels_L.max()) + 1))
+        heads = solve(known_1_L_D, torch.from_numpy(codes_L)[None], len(names))
+        return replace(self, heads=heads), codes_L
 
     def logits_of(self, indices: np.ndarray) -> Tensor:
         """Logits of some samples, N x C.

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
 from ialelib.utils.errors import InputError
+from ialelib.utils.rows import read
 
 Images = np.ndarray | Tensor | Dataset[Any]
 
@@ -27,16 +28,13 @@ def length(images: Images) -> int:
 
 
 def rows(images: Images, indices: np.ndarray) -> Tensor:
-    """The images at these positions, of the values and the shape that the user gives them.
+    """The images at these positions, on the CPU, of the values and the shape that the user gives.
 
     Raises:
-        InputError: a data set of other things than tensors or arrays of one size.
+        InputError: a data set of other things than tensors or arrays of one size; as `rows.read`.
     """
-    if isinstance(images, Tensor):
-        return images[torch.from_numpy(indices).to(images.device)]
-    if isinstance(images, np.ndarray):
-        # A copy, in the processor's byte order: torch must not write to a file.
-        return torch.from_numpy(np.array(images[indices], dtype=images.dtype.newbyteorder("=")))
+    if isinstance(images, Tensor | np.ndarray):
+        return read(images, indices, dtype=None)
     items = [images[int(index)] for index in indices]
     found = [item[0] if isinstance(item, tuple | list) else item for item in items]
     for image in found:
@@ -49,4 +47,4 @@ def rows(images: Images, indices: np.ndarray) -> Tensor:
         raise InputError(
             "the data set's images differ in size; give it a transform that resizes them"
         )
-    return torch.stack([torch.as_tensor(image) for image in found])
+    return torch.stack([torch.as_tensor(image).detach().cpu() for image in found])

@@ -76,7 +76,8 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
         Raises:
             InputError: as `ialelib.next_batch`.
         """
-        candidates = _indices(candidates, len(y))
+        if candidates is not None:  # scikit-activeml would take a mask for zeros and ones
+            candidates = selection.unmasked(candidates, len(y))
         X, y, candidates, batch_size, return_utilities = self._validate_data(
             X, y, candidates, batch_size, return_utilities
         )
@@ -135,14 +136,3 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
         if strange:
             raise InputError(f"labels {strange[:5]} are not among the classes")
         return np.array([places[label] for label in labels_L.tolist()])
-
-
-def _indices(candidates: Any, samples: int) -> Any:
-    """A mask as indices, which scikit-activeml would take for zeros and ones; all else as it is."""
-    if candidates is None or np.asarray(candidates).dtype != bool:
-        return candidates
-    if np.shape(candidates) != (samples,):
-        raise InputError(
-            f"a mask of candidates must have {samples} values, not shape {np.shape(candidates)}"
-        )
-    return np.flatnonzero(candidates)

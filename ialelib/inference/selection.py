@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ialelib import models
-from ialelib.data import Pool, check_indices, check_whole
+from ialelib.data import Pool, check_indices, check_whole, is_whole
 from ialelib.generalist import Generalist
 from ialelib.inference import adapt
 from ialelib.inference.embedded import Embedded
@@ -61,15 +61,17 @@ def next_batch(
         images: the whole pool: an array, also a memory-mapped one, a tensor, or a `Dataset` of
             images or (image, label). Only the candidates and the labelled images are read.
         labelled: indices of the labelled samples.
-        labels: their classes, 0 to C - 1, in the same order.
+        labels: their classes, 0 to C - 1, in the same order. A probe knows those classes only that
+            have a label.
         acq: acquisition size.
         policy: "auto" is the generalist, for any number of classes and width; or a name, a file or
             a policy.
         candidates: how many random unlabelled samples the policy is to choose from, or their
-            indices. Default for the generalist: all, of embeddings; 2,000, or 10 times `acq` where
-            that is more, of images, as the classifier must see each of them. Of more than 4,000 it
-            looks at the least certain and at random ones (`generalist.shortlist`). Default for
-            other policies: 10 times `acq`; the paper advises 10 to 100 times (Sec. 4.5).
+            indices, or a mask over the pool. Default for the generalist: all, of embeddings; 2,000,
+            or 10 times `acq` where that is more, of images, as the classifier must see each of
+            them. Of more than 4,000 it looks at the least certain and at random ones
+            (`generalist.shortlist`). Default for other policies: 10 times `acq`; the paper advises
+            10 to 100 times (Sec. 4.5).
         layer: name of the module whose input is the embedding, where it cannot be found.
         preprocess: turns a batch of images (as a tensor, on the CPU) into the classifier's input.
             Default: as they are. uint8 images need it, but for this library's own classifiers.
@@ -89,12 +91,12 @@ def next_batch(
         InputError: input that is wrong or does not fit together, where possible before the
             classifier runs.
     """
-    if not isinstance(seed, int | np.integer) or seed < 0:
+    if not is_whole(seed, 0):
         raise InputError(f"seed must be a whole number from 0, not {seed!r}")
     if rule not in adapt.RULES:
         raise unknown("rule", rule, adapt.RULES)
-    if batch_size < 1:
-        raise InputError(f"batch_size must be 1 or more, not {batch_size}")
+    if not is_whole(batch_size, 1):
+        raise InputError(f"batch_size must be 1 or more, not {batch_size!r}")
     predicted = {"embeddings": embeddings, "logits": logits, "probabilities": probabilities}
     source = _source(classifier, images, layer, preprocess, batch_size, predicted)
     labelled_L, labels_L = labelled_set(labelled, labels, len(source))
@@ -108,7 +110,7 @@ def next_batch(
 
     ties = stream(seed, "ties", len(labelled_L))
     if isinstance(source, Embedded):
-        source = source.probed(labelled_L, labels_L)
+        source, labels_L = source.probed(labelled_L, labels_L)
     known = source.outputs(labelled_L)
     check_labels(labels_L, known)
     if isinstance(source, Embedded) and isinstance(chooser, Generalist):
@@ -218,6 +220,8 @@ def _source(
     if embeddings is not None:
         if classifier is not None or images is not None:
             raise InputError("give embeddings, or a classifier and images, not both")
+        if layer is not None or preprocess is not None:
+            raise InputError("`layer` and `preprocess` go with a classifier; embeddings need none")
         return Embedded(embeddings, predicted["logits"], predicted["probabilities"])
     if classifier is None or images is None:
         raise InputError(
@@ -251,24 +255,39 @@ def _sub_pool(
 ) -> np.ndarray:
     """The candidates' indices, D_sub: by default `least`, or `RATIO` times the batch."""
     rest = len(pool.unlabelled)
-    if not isinstance(acq, int | np.integer) or not 1 <= acq <= rest:
+    if not is_whole(acq, 1, rest):
         raise InputError(f"acq must be 1 to the {rest} unlabelled samples, not {acq!r}")
     if candidates is None or np.ndim(candidates) == 0:
         count = min(max(least, RATIO * acq), rest) if candidates is None else candidates
-        if not isinstance(count, int | np.integer) or not acq <= count <= rest:
+        if not is_whole(count, acq, rest):
             raise InputError(
                 f"candidates must be {acq} (acq) to {rest} (unlabelled) samples, not {count}"
             )
         if count == rest:
             return pool.unlabelled
         return pool.sample(int(count), candidate_rng(seed, len(pool.labelled)))
-    given = check_indices("candidates", _array(candidates), size)
+    given = check_indices("candidates", unmasked(_array(candidates), size), size)
     labelled = np.intersect1d(given, pool.labelled)
     if len(labelled):
         raise InputError(f"candidates are labelled already: {labelled[:5].tolist()}")
     if acq > len(given):
         raise InputError(f"acq is {acq}, but there are {len(given)} candidates")
     return given
+
+
+def unmasked(candidates: Any, size: int) -> Any:
+    """A mask over a pool of that size as indices; all else as it is.
+
+    Raises:
+        InputError: a mask of another size.
+    """
+    if np.asarray(candidates).dtype != bool:
+        return candidates
+    if np.shape(candidates) != (size,):
+        raise InputError(
+            f"a mask of candidates must have {size} values, not shape {np.shape(candidates)}"
+        )
+    return np.flatnonzero(candidates)
 
 
 def _array(values: Any) -> np.ndarray:

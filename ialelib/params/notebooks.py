@@ -567,10 +567,16 @@ class BeyondThePaper(
 
     @override
     def check(self, made: Made = NOTHING) -> None:
+        learned = self.chosen()
         if self.policy:
+            if self.save_policy:
+                raise InputError(
+                    "give 'policy' or 'save_policy', not both: a card's results are of one policy"
+                )
             policy = made[self.policy] if self.policy in made else load_policy(self.policy)
             if isinstance(policy, Policy):
                 raise InputError(f"parameter 'policy': {self.policy!r} is no generalist; take one")
+            learned += _sources_of(policy) if policy else []
         if "random" not in self.strategies or {ORACLE, "mc_dropout", "ensemble"} & set(
             self.strategies
         ):
@@ -580,9 +586,18 @@ class BeyondThePaper(
             )
         if (self.unseen is None) != (not self.unseen_classes):
             raise InputError("'unseen' and 'unseen_classes' go together: give both, or neither")
-        for source in self.chosen():
+        for source in learned:
             targets = [*self.datasets, *([self.unseen] if not source.classes else [])]
             if source.name.split("-")[0] in {str(name).split("-")[0] for name in targets}:
-                raise InputError(f"sources and targets must be apart; {source.name!r} is in both")
+                raise InputError(
+                    f"sources, also of 'policy', and targets must be apart; {source.name!r} is both"
+                )
         if not set(self.oracle_seeds) <= set(self.seeds):
             raise InputError("parameter 'oracle_seeds': only some of 'seeds', which all others run")
+
+
+def _sources_of(generalist: Generalist) -> list[Source]:
+    """What a generalist says that it was trained on: sources of `SOURCES`, or all of a set."""
+    parts = {f"{source.name}, {len(source.classes)} classes": source for source in SOURCES}
+    views = [view.rpartition(", ")[0] for view in generalist.about.get("views", [])]
+    return [parts.get(view, Source(view.split(", ")[0])) for view in views]

@@ -17,10 +17,9 @@ from ialelib.metrics import mean_interval
 from ialelib.oracle import ORACLE
 from ialelib.plots.panels import curve_panel, panels
 from ialelib.plots.style import COLOURS, shown, styles
+from ialelib.results import LABELS_PER_CLASS
 
 EARLY, LATE = COLOURS["mc_dropout"], COLOURS["policy"]
-AT = 1, 20
-"""Labels per class at which weights are shown."""
 
 
 def gains(table: pd.DataFrame) -> Figure:
@@ -117,14 +116,21 @@ def weights(policy: Generalist) -> Figure:
     The features are standardised over the candidates, so weights compare. Sorted by the early
     ones; full dots are early, open diamonds late.
     """
-    both = [policy.weights(labels) for labels in AT]
+    both = [policy.weights(labels) for labels in LABELS_PER_CLASS]
     early, late = (weight_F.numpy() / max(float(weight_F.norm()), 1e-12) for weight_F in both)
     order = np.argsort(early, kind="stable")
     figure, ax = plt.subplots(figsize=(7.5, 0.26 * len(NAMES) + 1), layout="constrained")
     y = np.arange(len(order))
     ax.hlines(y, early[order], late[order], color="0.7", linewidth=1.5, zorder=1)
-    ax.plot(early[order], y, "o", color=EARLY, label="1 label per class")
-    ax.plot(late[order], y, "D", color=LATE, fillstyle="none", label="20 labels per class")
+    ax.plot(early[order], y, "o", color=EARLY, label=f"{LABELS_PER_CLASS[0]} label per class")
+    ax.plot(
+        late[order],
+        y,
+        "D",
+        color=LATE,
+        fillstyle="none",
+        label=f"{LABELS_PER_CLASS[1]} labels per class",
+    )
     ax.axvline(0, color="0.6", linewidth=1)
     ax.set_yticks(y, [NAMES[i].replace("_", " ") for i in order])
     ax.set(xlabel="weight (of standardised features, length 1)", ylim=(-0.7, len(order) - 0.3))

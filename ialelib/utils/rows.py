@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ialelib.utils.errors import InputError
+
 Rows = Tensor | np.ndarray
 """N rows of values: a tensor, or a NumPy array, which may be memory-mapped."""
 
@@ -15,11 +17,17 @@ SCATTERED = 64
 
 
 def read(
-    rows: Rows, which: slice | np.ndarray = EVERY, dtype: torch.dtype = torch.float32
+    rows: Rows, which: slice | np.ndarray = EVERY, dtype: torch.dtype | None = torch.float32
 ) -> Tensor:
-    """The rows of a slice or of some positions, as a tensor in memory."""
+    """The rows of a slice or of some positions, as a tensor in memory that needs no gradient.
+
+    `dtype` None keeps the type of the values.
+
+    Raises:
+        InputError: values of a type that torch does not have, such as NumPy's longdouble.
+    """
     if isinstance(rows, Tensor):
-        return rows[which].to("cpu", dtype)
+        return rows[which].detach().to("cpu", dtype)
     # A copy, in the processor's byte order: torch must not write to a file.
     native = rows.dtype.newbyteorder("=")
     if isinstance(which, slice) or not isinstance(rows, np.memmap):
@@ -30,7 +38,12 @@ def read(
         for start in range(0, len(which), SCATTERED):
             found[start : start + SCATTERED] = rows[which[start : start + SCATTERED]]
             _release(rows)
-    return torch.from_numpy(found).to(dtype)
+    try:
+        return torch.from_numpy(found).to(dtype)
+    except TypeError as error:
+        raise InputError(
+            f"torch has no {native}: convert the values first, by .astype(numpy.float32)"
+        ) from error
 
 
 def _release(rows: np.ndarray) -> None:

@@ -134,6 +134,20 @@ def test_the_same_call_gives_the_same_and_resumes(
     pd.testing.assert_frame_equal(again.gains, once.gains)
 
 
+def test_whole_numbers_of_numpy_and_tensors_with_gradients_will_do(
+    pool: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    embeddings, labels = pool
+    given = np.arange(120), labels[:120], ["margin"]
+    once = rehearse(embeddings, *given, acq=5, seeds=2, folder=tmp_path)
+    kept = {path.name for path in tmp_path.iterdir()}
+    tensor = torch.from_numpy(embeddings).requires_grad_()
+    numbers: dict[str, Any] = {"acq": np.int64(5), "seeds": np.int64(2)}
+    again = rehearse(tensor, *given, **numbers, folder=tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == kept
+    pd.testing.assert_frame_equal(again.gains, once.gains)
+
+
 def test_images_and_their_classifier_will_do(digits: DataSet) -> None:
     known = np.arange(100, 200), digits.train_labels[100:200]
     found = rehearse(digits.train_inputs, *known, ["margin"], acq=11, seeds=2, classifier="mlp")
@@ -166,6 +180,14 @@ def test_curves_and_gains_are_drawn(clear: Rehearsal) -> None:
         ({"seeds": 1}, "seeds must be 2 or more"),
         ({"acq": 100}, "acq must be 1 to 57, as a rehearsal with 200 labels"),
         ({"acq": 0}, "not 0"),
+        ({"acq": True}, "not True"),
+        ({"seeds": True}, "seeds must be 2 or more, to be compared, not True"),
+        ({"seeds": 2.0}, "not 2.0"),
+        ({"embeddings": np.zeros((8000, 5), np.longdouble)}, "torch has no .* convert the values"),
+        ({"embeddings": np.zeros((8000, 5), int)}, r"each of these is torch.int64 of shape \(5,\)"),
+        ({"embeddings": np.zeros((8000, 9, 9))}, r"torch.float64 of shape \(9, 9\); convert them"),
+        ({"embeddings": np.zeros((8000, 3, 9, 9), np.uint8)}, r"uint8 of shape \(3, 9, 9\)"),
+        ({"embeddings": np.zeros((8000, 9, 9), np.uint8)}, "'probe' needs embeddings"),
         ({"strategies": ["random"]}, "name one to be compared with random sampling"),
         ({"strategies": ["margins"]}, "unknown strategy 'margins'; did you mean 'margin'"),
         ({"classifier": "cnn"}, "classifier 'cnn' needs images"),

@@ -166,10 +166,11 @@ def test_other_images_are_refused(wrong: Any, match: str) -> None:
         extract(wrong)
 
 
-@pytest.mark.parametrize("changes", [{"size": 0}, {"batch_size": 0}])
-def test_impossible_sizes_are_refused(images: np.ndarray, changes: dict[str, int]) -> None:
-    with pytest.raises(InputError, match=f"{next(iter(changes))} must be 1 or more, not 0"):
-        extract(images, **changes)  # type: ignore[arg-type]
+@pytest.mark.parametrize("changes", [{"size": 0}, {"batch_size": 0}, {"size": 96.0}])
+def test_impossible_sizes_are_refused(images: np.ndarray, changes: dict[str, Any]) -> None:
+    ((name, value),) = changes.items()
+    with pytest.raises(InputError, match=f"{name} must be 1 or more, not {value}"):
+        extract(images, **changes)
 
 
 def test_images_of_different_sizes_are_refused() -> None:
@@ -242,6 +243,37 @@ def test_a_piece_is_believed_for_its_own_images_and_settings_alone(
         extract(images, folder=tmp_path, **changes)  # type: ignore[arg-type]
     extract(images.reshape(8, 16, 20, 3), folder=tmp_path)
     assert computed == [3, 3, 2] * 3
+
+
+@pytest.mark.parametrize(("where", "low"), [("cpu", False), ("cuda", True), ("cuda", False)])
+def test_another_device_or_number_type_has_pieces_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, where: str, low: bool
+) -> None:
+    def name() -> str:
+        found = backbones.find(LITE)
+        return backbones.piece_file(Path(), torch.zeros(1, 8, 8), found, 96, 64).name
+
+    monkeypatch.setattr(backbones, "device", lambda: "cpu")
+    monkeypatch.setattr(backbones, "has_bfloat16", lambda _: True)
+    usual = name()
+    monkeypatch.setattr(backbones, "device", lambda: where)
+    monkeypatch.setattr(backbones, "has_bfloat16", lambda _: low)
+    assert name() != usual
+
+
+def test_embeddings_beyond_float16_are_refused(images: np.ndarray) -> None:
+    head = torch.nn.Linear(3 * 96 * 96, 2)
+    network = torch.nn.Sequential(torch.nn.Flatten(), Enlarged(), head)
+    with pytest.raises(InputError, match=f"of backbone '{LITE}' exceed the range of float16"):
+        backbones.embed(network, torch.from_numpy(images), backbones.find(LITE), 96, 64)
+
+
+class Enlarged(torch.nn.Module):
+    """A million times its input."""
+
+    @override
+    def forward(self, inputs: Tensor) -> Tensor:
+        return inputs * 1e6
 
 
 # Backbones

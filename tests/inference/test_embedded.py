@@ -89,6 +89,18 @@ def test_without_predictions_a_probe_of_the_labelled_embeddings_makes_them(
     np.testing.assert_array_equal(found, next_batch(probe, pool, LABELLED, LABELS, 5))
 
 
+def test_a_probe_knows_the_classes_with_a_label_only(pool: np.ndarray) -> None:
+    sparse = np.array([3, 10**6, 7, 10**9])[LABELS]
+    np.testing.assert_array_equal(chosen(pool, labels=sparse), chosen(pool))
+
+
+def test_tensors_that_need_a_gradient_will_do(pool: np.ndarray, logits: np.ndarray) -> None:
+    tensors = (torch.from_numpy(rows).requires_grad_() for rows in (pool, logits))
+    embeddings, predicted = tensors
+    expected = chosen(pool, logits=logits)
+    np.testing.assert_array_equal(chosen(embeddings, logits=predicted), expected)
+
+
 def test_a_large_pool_is_shortlisted_as_by_the_generalist_itself(
     pool: np.ndarray, logits: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,6 +156,9 @@ def given(**changes: Any) -> dict[str, Any]:
         (given(logits=np.zeros((N, 3)) - 1), "labels reach 3, but the classifier has 3 classes"),
         (given(labels=np.ones(30, int)), "all labels are of one class"),
         (given(labelled=[], labels=[]), "nothing is labelled"),
+        (given(layer="head"), "`layer` and `preprocess` go with a classifier"),
+        (given(preprocess=torch.Tensor.float), "`layer` and `preprocess` go with a classifier"),
+        (given(embeddings=np.zeros((N, 4), np.longdouble)), "torch has no .* convert the values"),
         (given(acq=271), "acq must be 1 to the 270 unlabelled samples, not 271"),
     ],
 )

@@ -97,6 +97,19 @@ class Counting(Dataset[Tensor]):
         return self.images[index]
 
 
+def test_candidates_may_be_a_mask(images: Tensor) -> None:
+    places = np.arange(60, 200, 3)
+    expected = chosen(network(), images, candidates=places)
+    mask = np.isin(np.arange(300), places)
+    for given in (mask, torch.from_numpy(mask), mask.tolist()):
+        np.testing.assert_array_equal(chosen(network(), images, candidates=given), expected)
+
+
+def test_images_that_need_a_gradient_will_do(images: Tensor) -> None:
+    found = chosen(network(), images.clone().requires_grad_())
+    np.testing.assert_array_equal(found, chosen(network(), images))
+
+
 def test_only_candidates_and_labelled_images_are_read(images: Tensor) -> None:
     pool, candidates = Counting(images), np.array([299, 50, 70])
     found = chosen(network(), pool, candidates=candidates, acq=2)
@@ -335,12 +348,17 @@ class NeverRun(nn.Module):
         ({"labelled": LABELLED // 2}, "labelled holds an index twice"),
         ({"labelled": LABELLED[:, None]}, r"one dimension, not int64 of shape \(40, 1\)"),
         ({"acq": 0}, "acq must be 1 to the 260 unlabelled samples, not 0"),
+        ({"acq": True}, "acq must be 1 to the 260 unlabelled samples, not True"),
         ({"acq": "5"}, "acq must be 1 to the 260 unlabelled samples, not '5'"),
+        ({"seed": True}, "seed must be a whole number from 0, not True"),
         ({"seed": -1}, "seed must be a whole number from 0, not -1"),
         ({"policy": None}, "policy must be a name, a file or a policy, not None"),
         ({"acq": 261}, "acq must be 1 to the 260 unlabelled samples, not 261"),
         ({"candidates": 9}, r"10 \(acq\) to 260 \(unlabelled\) samples, not 9"),
         ({"candidates": 261}, "not 261"),
+        ({"candidates": True}, "not True"),
+        ({"candidates": np.ones(299, bool)}, r"must have 300 values, not shape \(299,\)"),
+        ({"candidates": np.ones(300, bool)}, "labelled already"),
         ({"candidates": 50.5}, "not 50.5"),
         ({"candidates": [50, 51]}, "acq is 10, but there are 2 candidates"),
         ({"candidates": np.arange(39, 60)}, r"labelled already: \[39\]"),
@@ -349,6 +367,8 @@ class NeverRun(nn.Module):
         ({"policy": "mnist-cmn"}, "did you mean 'mnist-cnn'"),
         ({"rule": "poll"}, "unknown rule 'poll'; did you mean 'pool'"),
         ({"batch_size": 0}, "batch_size must be 1 or more"),
+        ({"batch_size": 2.5}, "batch_size must be 1 or more, not 2.5"),
+        ({"batch_size": True}, "batch_size must be 1 or more, not True"),
     ],
 )
 def test_bad_input_is_refused_before_the_classifier_runs(

@@ -43,12 +43,13 @@ def test_a_policy_that_the_batch_makes_need_not_be_there(values: dict[str, Any])
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"save_policy": "new"}, "give 'policy' or 'save_policy', not both"),
         ({"policy": "mnist-cnn"}, "parameter 'policy': 'mnist-cnn' is no generalist"),
         ({"strategies": ["margin"]}, "parameter 'strategies': 'random', to compare with"),
         ({"strategies": ["random", "oracle"]}, "see 'oracle_seeds'"),
         ({"strategies": ["random", "ensemble"]}, "which the probe does not have"),
-        ({"datasets": ["mnist-10k"]}, "sources and targets must be apart; 'mnist-10k' is in both"),
-        ({"unseen": "mnist", "unseen_classes": [3]}, "apart; 'mnist-10k' is in both"),
+        ({"datasets": ["mnist-10k"]}, "must be apart; 'mnist-10k' is both"),
+        ({"unseen": "mnist", "unseen_classes": [3]}, "apart; 'mnist-10k' is both"),
         ({"unseen": "kmnist"}, "go together: give both, or neither"),
         ({"unseen_classes": [3]}, "go together: give both, or neither"),
         ({"oracle_seeds": [7]}, "only some of 'seeds'"),
@@ -65,3 +66,28 @@ def test_what_cannot_run_is_refused(
 def test_a_network_that_the_batch_makes_is_no_generalist(values: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="is no generalist"):
         BeyondThePaper.checked(values | {"policy": "new"}, made={"new": Policy(10, 128)})
+
+
+EVEN = "cifar100-25k, 50 classes, 72fb35dd"
+
+
+def trained_on(view: str, values: dict[str, Any]) -> dict[str, Any]:
+    policy = Generalist(torch.ones(len(NAMES), 2), {"views": [EVEN, view]})
+    save_policy(policy, Path(values["policy"]))
+    return values
+
+
+@pytest.mark.parametrize("name", ["fmnist-10k", "fmnist"])
+def test_a_policy_that_learned_from_a_target_is_refused(values: dict[str, Any], name: str) -> None:
+    with pytest.raises(InputError, match=f"also of 'policy', .* be apart; '{name}' is both"):
+        BeyondThePaper.checked(trained_on(f"{name}, 10 classes, 0badcafe", values))
+
+
+def test_odd_classes_are_unseen_by_a_policy_that_learned_from_even_ones_only(
+    values: dict[str, Any],
+) -> None:
+    odd = {"unseen": "cifar100-25k", "unseen_classes": [20]}
+    BeyondThePaper.checked(trained_on("mnist, 10 classes, 0badcafe", values) | odd)
+    whole = trained_on("cifar100-25k, 100 classes, 0badcafe", values)
+    with pytest.raises(InputError, match="apart; 'cifar100-25k' is both"):
+        BeyondThePaper.checked(whole | odd)
