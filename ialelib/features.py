@@ -83,8 +83,9 @@ def distances(one_N_D: Tensor, other_M_D: Tensor) -> Tensor:
 
 
 def unit(distance_R_N: Tensor) -> Tensor:
-    """sigma: the median distance between candidates, without the zeros to themselves."""
-    return distance_R_N[distance_R_N > SAME].median().clamp(min=1e-6)
+    """sigma: the median distance between different candidates; 1 if all are the same."""
+    apart = distance_R_N[distance_R_N > SAME]
+    return apart.median() if len(apart) else torch.tensor(1.0)
 
 
 def kernel(distance: Tensor, radius: float) -> Tensor:

@@ -214,3 +214,12 @@ def test_one_candidate_is_enough() -> None:
     known = numbers(1, D), numbers(L, D), torch.arange(L) % C
     found = Batch(probs_1_C, *known, np.random.default_rng(0))
     assert everything(found).isfinite().all()
+
+
+def test_equal_candidates_are_told_apart_by_nothing() -> None:
+    labels_L = torch.arange(L) % C
+    same = torch.full((N, C), 1 / C), torch.ones(N, D), torch.ones(L, D)
+    found = Batch(*same, labels_L, np.random.default_rng(0))
+    found.add(2)
+    assert everything(found).isfinite().all()
+    assert everything(found).std(0).max() < 1e-3
