@@ -29,3 +29,39 @@ def test_the_means_are_those_of_the_data_sets(areas: pd.DataFrame) -> None:
     single = areas[areas["dataset"] != frozen.MEAN].groupby(frozen.CYCLE[1:])["gain"].mean()
     overall = areas[areas["dataset"] == frozen.MEAN].set_index(frozen.CYCLE[1:])["gain"]
     pd.testing.assert_series_equal(overall.sort_index(), single.sort_index())
+
+
+def compared(areas: pd.DataFrame, n: int) -> pd.DataFrame:
+    table = frozen.against(areas, "generalist")
+    return table[(table["dataset"] == frozen.MEAN) & (table["n"] == n)].set_index("strategy")
+
+
+def test_it_is_ahead_of_every_strategy_with_large_sub_pools(areas: pd.DataFrame) -> None:
+    large = compared(areas, 2000)
+    assert large["seeds"].eq(50).all()
+    assert large["p_holm"].max() < 0.001
+    gains = areas[(areas["dataset"] == frozen.MEAN) & (areas["n"] == 2000)]
+    mean = gains.groupby("strategy")["gain"].mean().round(3)
+    assert mean[["generalist", "uherding", "coverage", "badge"]].tolist() == [
+        *(0.055, 0.051, 0.049, 0.009)
+    ]
+    assert large.loc["uherding", ["gain", "margin"]].astype(float).round(4).tolist() == [
+        *(0.0039, 0.0017)
+    ]
+
+
+def test_it_is_level_with_uherding_with_small_ones_and_ahead_of_the_others(
+    areas: pd.DataFrame,
+) -> None:
+    small = compared(areas, 300)
+    level, others = small.loc["uherding"], small.drop("uherding")
+    assert [round(level["gain"], 4), round(level["margin"], 4)] == [0.0001, 0.0017]
+    assert round(level["p"], 2) == 0.83
+    assert others["p_holm"].max() < 0.001
+    assert others.loc[["coverage", "badge"], "gain"].round(4).tolist() == [0.0056, 0.0312]
+
+
+def test_part_of_the_way_to_the_oracle(areas: pd.DataFrame) -> None:
+    small, large = frozen.way_to_oracle(areas, "generalist").itertuples()
+    assert (small.seeds, small.share < 0.05) == (10, True)
+    assert [round(value, 2) for value in (large.share, large.low, large.high)] == [0.20, 0.04, 0.33]
