@@ -75,7 +75,7 @@ def some(data: DataSet, samples: int) -> DataSet:
 def frozen(data: DataSet, dimensions: int, backbone: str = LITE, size: int = 96) -> DataSet:
     """Embeddings of a data set's images on their principal components (`reduced`).
 
-    Embeddings are kept in a folder beside the data sets.
+    Embeddings are kept in the user's cache.
     """
     kept = user_cache_path("ialelib") / "embeddings"
     return reduced(extract_set(data, backbone, size, kept), dimensions)
