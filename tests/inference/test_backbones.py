@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.delenv(name, raising=False)
+    # urllib keeps the opener that it makes at its first call, and with it the proxy of then.
+    monkeypatch.setattr(urllib.request, "_opener", None)
     return tmp_path / "torch" / "hub" / "checkpoints"
 
 
