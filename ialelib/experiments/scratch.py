@@ -1,0 +1,44 @@
+"""The generalist on classifiers trained from scratch: paired cycles in the paper's setting."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from ialelib.cycle import CycleConfig
+from ialelib.data import DataSet
+from ialelib.experiments import paired
+from ialelib.policy import AnyPolicy
+from ialelib.utils import cache
+
+
+def run(
+    sets: Sequence[DataSet],
+    classifiers: Sequence[str],
+    sizes: Sequence[int],
+    config: CycleConfig,
+    strategies: Sequence[str],
+    seeds: Sequence[int],
+    folder: Path,
+    policies: Mapping[str, AnyPolicy],
+    processes: int = 1,
+) -> pd.DataFrame:
+    """Learning curves of every strategy on every data set, classifier and size of the sub-pool.
+
+    Rows as in `cycle.run_cycle`, with a column n; a `dataset` is "fmnist-10k, cnn", as each pair is
+    a setting of its own. `config` has what all cycles share: labels, acquisition size, recipe. All
+    settings of a seed run before those of the next, so that a run cut short is still paired.
+
+    Raises:
+        InputError: as `cycle.check`, before anything is run.
+    """
+    groups: list[cache.Group] = []
+    for seed in seeds:
+        for classifier in classifiers:
+            for n in sizes:
+                here = replace(config, classifier=classifier, n=n)
+                for data in sets:
+                    tasks = paired.tasks(data, here, strategies, [seed], folder, policies)
+                    groups.append((tasks, {"n": n, "dataset": f"{data.name}, {classifier}"}))
+    return cache.run_groups(groups, processes, "cycles")
