@@ -101,7 +101,7 @@ def write_card(policy: AnyPolicy, history: pd.DataFrame, results: pd.DataFrame, 
     """Write the card of a policy that `train_policy` or `search.train` returned, as Markdown.
 
     `history` is the table that came with it; `results` is `metrics.paired_tests`' or
-    `experiments.frozen.against`'s.
+    `experiments.proof.against`'s.
     """
     if isinstance(policy, Generalist):
         text = _generalist_card(policy, history, path.stem)

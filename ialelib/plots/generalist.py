@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ialelib.experiments.frozen import MEAN
+from ialelib.experiments.proof import MEAN
 from ialelib.features import NAMES
 from ialelib.generalist import Generalist
 from ialelib.metrics import mean_interval
@@ -23,7 +23,7 @@ EARLY, LATE = COLOURS["mc_dropout"], COLOURS["policy"]
 
 
 def gains(table: pd.DataFrame) -> Figure:
-    """Mean gain in AUBC over random sampling with 95% intervals, from `frozen.areas`.
+    """Mean gain in AUBC over random sampling with 95% intervals, from `experiments.proof.areas`.
 
     A row for each size of the sub-pool, a panel for each data set and, of several, their mean.
     Strategies are sorted by that; the grey line is the oracle, on the seeds that it has.

@@ -9,7 +9,7 @@ import pytest
 import torch
 from matplotlib.axes import Axes
 
-from ialelib.experiments import frozen
+from ialelib.experiments import proof
 from ialelib.features import NAMES
 from ialelib.generalist import Generalist
 from ialelib.plots import generalist as plots
@@ -41,7 +41,7 @@ def labels(ax: Axes) -> list[str]:
 
 
 def test_gains_stand_in_order_with_the_oracle_as_a_line() -> None:
-    table = frozen.areas(pd.concat([curves(["a", "b"], n) for n in (300, 2000)]))
+    table = proof.areas(pd.concat([curves(["a", "b"], n) for n in (300, 2000)]))
     axes = plots.gains(table).axes
     assert [ax.get_title() for ax in axes] == [
         f"{name}, n = {n}" for n in (300, 2000) for name in ("mean", "a", "b")
@@ -54,7 +54,7 @@ def test_gains_stand_in_order_with_the_oracle_as_a_line() -> None:
 
 
 def test_one_data_set_needs_no_mean_beside_it() -> None:
-    (ax,) = plots.gains(frozen.areas(curves(["a"], 300))).axes
+    (ax,) = plots.gains(proof.areas(curves(["a"], 300))).axes
     assert ax.get_title() == "a, n = 300"
 
 

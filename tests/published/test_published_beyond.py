@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ialelib.experiments import frozen
+from ialelib.experiments import proof
 
 START = Path(__file__).parents[2] / "figures/cpu/19_beyond_the_paper"
 
@@ -21,26 +21,26 @@ def areas() -> pd.DataFrame:
 
 def test_the_table_of_tests_follows_from_that_of_areas(areas: pd.DataFrame) -> None:
     published = pd.read_csv(f"{START}_tests.csv")
-    found = frozen.against(areas, "generalist")
+    found = proof.against(areas, "generalist")
     pd.testing.assert_frame_equal(published[list(found.columns)], found)
 
 
 def test_the_means_are_those_of_the_data_sets(areas: pd.DataFrame) -> None:
-    single = areas[areas["dataset"] != frozen.MEAN].groupby(frozen.CYCLE[1:])["gain"].mean()
-    overall = areas[areas["dataset"] == frozen.MEAN].set_index(frozen.CYCLE[1:])["gain"]
+    single = areas[areas["dataset"] != proof.MEAN].groupby(proof.CYCLE[1:])["gain"].mean()
+    overall = areas[areas["dataset"] == proof.MEAN].set_index(proof.CYCLE[1:])["gain"]
     pd.testing.assert_series_equal(overall.sort_index(), single.sort_index())
 
 
 def compared(areas: pd.DataFrame, n: int) -> pd.DataFrame:
-    table = frozen.against(areas, "generalist")
-    return table[(table["dataset"] == frozen.MEAN) & (table["n"] == n)].set_index("strategy")
+    table = proof.against(areas, "generalist")
+    return table[(table["dataset"] == proof.MEAN) & (table["n"] == n)].set_index("strategy")
 
 
 def test_it_is_ahead_of_every_strategy_with_large_sub_pools(areas: pd.DataFrame) -> None:
     large = compared(areas, 2000)
     assert large["seeds"].eq(50).all()
     assert large["p_holm"].max() < 0.001
-    gains = areas[(areas["dataset"] == frozen.MEAN) & (areas["n"] == 2000)]
+    gains = areas[(areas["dataset"] == proof.MEAN) & (areas["n"] == 2000)]
     mean = gains.groupby("strategy")["gain"].mean().round(3)
     assert mean[["generalist", "uherding", "coverage", "badge"]].tolist() == [
         *(0.055, 0.051, 0.049, 0.009)
@@ -60,7 +60,7 @@ def test_it_is_level_with_uherding_with_small_ones_and_ahead_of_the_others(
 
 
 def test_part_of_the_way_to_the_oracle(areas: pd.DataFrame) -> None:
-    way = frozen.way_to_oracle(areas, "generalist").set_index("n")
+    way = proof.way_to_oracle(areas, "generalist").set_index("n")
     assert way["seeds"].tolist() == [10, 10]
     shares = way.loc[[2000], ["share", "low", "high"]]
     assert shares.round(2).to_numpy().tolist() == [[0.20, 0.04, 0.33]]
