@@ -132,6 +132,12 @@ NOTEBOOKS = {
         CURVES,
         "set(curves['strategy']) == {'generalist', 'random', 'margin'} and len(history) == 2",
     ),
+    "20_from_scratch": Values(
+        {"sizes": [60], "budget": 40, "seeds": [0], "strategies": ["random", "margin"]},
+        MORE,
+        CURVES,
+        "set(curves['strategy']) == {'generalist', 'policy', 'random', 'margin'}",
+    ),
 }
 STEMS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 

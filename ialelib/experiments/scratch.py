@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
 
 from ialelib.cycle import CycleConfig
 from ialelib.data import DataSet
-from ialelib.experiments import paired
-from ialelib.policy import AnyPolicy
+from ialelib.experiments import alil, paired
+from ialelib.policy import AnyPolicy, Policy
 from ialelib.utils import cache
 
 
@@ -23,22 +24,28 @@ def run(
     folder: Path,
     policies: Mapping[str, AnyPolicy],
     processes: int = 1,
+    rival: Policy | None = None,
 ) -> pd.DataFrame:
     """Learning curves of every strategy on every data set, classifier and size of the sub-pool.
 
     Rows as in `cycle.run_cycle`, with a column n; a `dataset` is "fmnist-10k, cnn", as each pair is
     a setting of its own. `config` has what all cycles share: labels, acquisition size, recipe. All
     settings of a seed run before those of the next, so that a run cut short is still paired.
+    ALIL's policy, the `rival`, has sub-pools of its own (`alil.run`), so it stands beside every n.
 
     Raises:
         InputError: as `cycle.check`, before anything is run.
     """
     groups: list[cache.Group] = []
-    for seed in seeds:
-        for classifier in classifiers:
-            for n in sizes:
-                here = replace(config, classifier=classifier, n=n)
-                for data in sets:
-                    tasks = paired.tasks(data, here, strategies, [seed], folder, policies)
-                    groups.append((tasks, {"n": n, "dataset": f"{data.name}, {classifier}"}))
-    return cache.run_groups(groups, processes, "cycles")
+    for seed, classifier, n, data in product(seeds, classifiers, sizes, sets):
+        here = replace(config, classifier=classifier, n=n)
+        tasks = paired.tasks(data, here, strategies, [seed], folder, policies)
+        groups.append((tasks, {"n": n, "dataset": f"{data.name}, {classifier}"}))
+    tables = [cache.run_groups(groups, processes, "cycles")]
+    if rival:
+        for classifier, data in product(classifiers, sets):
+            here = replace(config, classifier=classifier)
+            table = alil.run(data, here, rival, seeds, folder, processes)
+            table["dataset"] = f"{data.name}, {classifier}"
+            tables += [table.assign(n=n) for n in sizes]
+    return pd.concat(tables, ignore_index=True)

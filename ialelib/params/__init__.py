@@ -4,12 +4,12 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    ["base", "notebooks", "types"],
+    ["base", "beyond", "notebooks", "types"],
     {
         "base": ["Params"],
+        "beyond": ["BeyondThePaper", "FromScratch"],
         "notebooks": [
             "AlilTraining",
-            "BeyondThePaper",
             "ClassCount",
             "EmbeddingWidths",
             "ExpertAblation",

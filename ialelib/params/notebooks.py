@@ -1,4 +1,4 @@
-"""Parameters of every notebook: one class each."""
+"""Parameters of the notebooks on the paper and on one's own data: one class each."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +9,9 @@ from typing_extensions import override
 from ialelib import cycle, data
 from ialelib.cycle import CycleConfig
 from ialelib.dagger import DaggerConfig
-from ialelib.experiments import alil, frozen
+from ialelib.experiments import alil
 from ialelib.experiments.batch_sizes import Size
-from ialelib.generalist import Generalist
 from ialelib.models import build
-from ialelib.oracle import ORACLE
 from ialelib.params.base import Params
 from ialelib.params.types import (
     NOTHING,
@@ -35,11 +33,8 @@ from ialelib.params.types import (
     TablePath,
     Widths,
 )
-from ialelib.policy import GENERALIST, AnyPolicy, Policy, fresh_policy, load_policy
+from ialelib.policy import Policy, fresh_policy, load_policy
 from ialelib.recipes import RECIPES, Recipe
-from ialelib.search.evolution import SearchConfig
-from ialelib.search.imitation import ImitationConfig
-from ialelib.search.tasks import SOURCES, Source, views
 from ialelib.state import PARTS
 from ialelib.utils.errors import InputError
 from ialelib.utils.files import project
@@ -495,109 +490,3 @@ class Extend(Imitation, notebook="18_extend", pictures=("curves",)):
     recipe: RecipeName
     experts: Several[ExpertName]
     """Those that the policy imitates, beside the user's own."""
-
-
-class BeyondThePaper(
-    Params,
-    notebook="19_beyond_the_paper",
-    tables=("search", "aubc", "curves", "tests", "ablations"),
-    pictures=("search", "weights", "gains", "curves"),
-):
-    """Parameters of 19_beyond_the_paper."""
-
-    sources: Several[DataSetName]
-    """What the search draws its tasks from."""
-    samples: PositiveInt
-    """Training images of each source and target that are embedded, at most: the first ones."""
-    generations: PositiveInt
-    candidates: PositiveInt
-    tasks: PositiveInt
-    averaged: PositiveInt
-    rounds: PositiveInt
-    """Of imitation, from whose policy the search starts."""
-    imitated: PositiveInt
-    """Tasks in each round of imitation."""
-    seed: Seed
-    """Of the training."""
-    save_policy: NewPolicyName | None
-    """What the trained policy is saved as."""
-    policy: PolicyName | None
-    """The generalist that runs beside the strategies, as "generalist"; None: the trained one."""
-    strategies: Distinct[BaselineName]
-    datasets: Several[DataSetName]
-    unseen: DataSetName | None
-    """A further target, of which odd classes are drawn: the generalist learns from even ones."""
-    unseen_classes: Distinct[PositiveInt]
-    dimensions: PositiveInt
-    acquisitions: PositiveInt
-    sizes: Several[PositiveInt]
-    seeds: Seeds
-    oracle_seeds: Distinct[Seed]
-    ablation_seeds: Seeds
-    """With which parts of the policy are left out, for the smallest of `sizes`."""
-    processes: PositiveInt
-
-    def training(self) -> tuple[ImitationConfig, SearchConfig]:
-        """Both stages of the training on view."""
-        first = ImitationConfig(rounds=self.rounds, tasks=self.imitated, seed=self.seed)
-        return first, SearchConfig(**self.named(SearchConfig))
-
-    def chosen(self) -> list[Source]:
-        """The sources: those of the generalist's training as they are there, others whole."""
-        known = {source.name: source for source in SOURCES}
-        found = [known.get(name, Source(name)) for name in self.sources]
-        return [replace(one, samples=min(one.samples, self.samples)) for one in found]
-
-    def views(self) -> list[data.DataSet]:
-        """The sources, each as the search sees it."""
-        return views(self.chosen())
-
-    def targets(self) -> list[frozen.Target]:
-        """The data sets of the proof."""
-        known = self.datasets, self.unseen, self.unseen_classes
-        return frozen.targets(*known, self.dimensions, self.samples)
-
-    def generalist(self, trained: Generalist) -> AnyPolicy:
-        """The policy of the proof."""
-        return load_policy(self.policy) if self.policy else trained
-
-    def names(self) -> list[str]:
-        """All strategies that run with every seed."""
-        return [GENERALIST, *self.strategies]
-
-    @override
-    def check(self, made: Made = NOTHING) -> None:
-        learned = self.chosen()
-        if self.policy:
-            if self.save_policy:
-                raise InputError(
-                    "give 'policy' or 'save_policy', not both: a card's results are of one policy"
-                )
-            policy = made[self.policy] if self.policy in made else load_policy(self.policy)
-            if isinstance(policy, Policy):
-                raise InputError(f"parameter 'policy': {self.policy!r} is no generalist; take one")
-            learned += _sources_of(policy) if policy else []
-        if "random" not in self.strategies or {ORACLE, "mc_dropout", "ensemble"} & set(
-            self.strategies
-        ):
-            raise InputError(
-                "parameter 'strategies': 'random', to compare with, and others, but not 'oracle' "
-                "(see 'oracle_seeds'), 'mc_dropout' or 'ensemble', which the probe does not have"
-            )
-        if (self.unseen is None) != (not self.unseen_classes):
-            raise InputError("'unseen' and 'unseen_classes' go together: give both, or neither")
-        for source in learned:
-            targets = [*self.datasets, *([self.unseen] if not source.classes else [])]
-            if source.name.split("-")[0] in {str(name).split("-")[0] for name in targets}:
-                raise InputError(
-                    f"sources, also of 'policy', and targets must be apart; {source.name!r} is both"
-                )
-        if not set(self.oracle_seeds) <= set(self.seeds):
-            raise InputError("parameter 'oracle_seeds': only some of 'seeds', which all others run")
-
-
-def _sources_of(generalist: Generalist) -> list[Source]:
-    """What a generalist says that it was trained on: sources of `SOURCES`, or all of a set."""
-    parts = {f"{source.name}, {len(source.classes)} classes": source for source in SOURCES}
-    views = [view.rpartition(", ")[0] for view in generalist.about.get("views", [])]
-    return [parts.get(view, Source(view.split(", ")[0])) for view in views]

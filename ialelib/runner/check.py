@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from ialelib.params import notebooks
+from ialelib.params import beyond, notebooks
 from ialelib.params.base import Params
 from ialelib.params.types import NOTHING, Made
 from ialelib.policy import Policy
@@ -19,7 +19,7 @@ from ialelib.utils.files import project
 
 NOTEBOOKS: dict[str, type[Params]] = {
     each.notebook: each
-    for each in vars(notebooks).values()
+    for each in [*vars(notebooks).values(), *vars(beyond).values()]
     if isinstance(each, type) and issubclass(each, Params) and "notebook" in vars(each)
 }
 

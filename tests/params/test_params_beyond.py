@@ -9,14 +9,20 @@ import yaml
 
 from ialelib.features import NAMES
 from ialelib.generalist import Generalist
-from ialelib.params.notebooks import BeyondThePaper
+from ialelib.params.beyond import BeyondThePaper, FromScratch
 from ialelib.policy import Policy, save_policy
 from ialelib.utils.errors import InputError
 
 PROJECT = Path(__file__).parents[2]
-QUICK: dict[str, Any] = yaml.safe_load(
-    (PROJECT / "params/quick/19_beyond_the_paper.yaml").read_text()
-)
+
+
+def quick(name: str) -> dict[str, Any]:
+    values: dict[str, Any] = yaml.safe_load((PROJECT / f"params/quick/{name}.yaml").read_text())
+    return values
+
+
+QUICK = quick("19_beyond_the_paper")
+SCRATCH = quick("20_from_scratch")
 
 
 @pytest.fixture
@@ -91,3 +97,29 @@ def test_odd_classes_are_unseen_by_a_policy_that_learned_from_even_ones_only(
     whole = trained_on("cifar100-25k, 100 classes, 0badcafe", values)
     with pytest.raises(InputError, match="apart; 'cifar100-25k' is both"):
         BeyondThePaper.checked(whole | odd)
+
+
+def test_both_policies_run_beside_the_strategies() -> None:
+    params = FromScratch.checked(SCRATCH)
+    assert params.names() == ["generalist", "policy", "random", "badge", "uherding"]
+    assert isinstance(params.policies()["generalist"], Generalist)
+    assert isinstance(params.policies()["policy"], Policy)
+    assert params.needs() == {"mnist-cnn"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"strategies": ["badge"]}, "'random', to compare with, and others"),
+        ({"strategies": ["random", "generalist"]}, "'generalist', which runs in any case"),
+        ({"strategies": ["random", "oracle"]}, "but not 'oracle'"),
+        ({"budget": 20}, "parameter 'budget': more than the 20 initial labels"),
+        ({"sizes": [100, 5]}, "exceeds the sub-pool of n = 5"),
+        ({"sizes": [8000]}, "needs 8050 training samples"),
+        ({"classifiers": ["toy_mlp"]}, "parameter 'policy': .*embedding"),
+        ({"alil": "generalist", "classifiers": ["cnn", "lenet"]}, "unknown classifier 'lenet'"),
+    ],
+)
+def test_what_cannot_run_from_scratch_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        FromScratch.checked(SCRATCH | change)
