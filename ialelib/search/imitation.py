@@ -99,6 +99,7 @@ def examples(
             table = table.assign(loss=loss_M.numpy(), **where)
         return table, sub_pool[actor(query, cycle.due, rng)], None
 
+    # `concat` leaves out the None of moments that are not scored.
     return pd.concat(cycle.acquisitions(acquire), ignore_index=True)
 
 
