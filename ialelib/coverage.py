@@ -102,11 +102,9 @@ def median_radius(square_N_R: Tensor) -> float:
     them count.
     """
     first, second = np.triu_indices(min(square_N_R.shape[1], MEDIAN_OF), 1)
-    return RADIUS * math.sqrt(_median(square_N_R[first, second])) or 1.0
-
-
-def _median(values: Tensor) -> float:
-    return float(values.median()) if len(values) else 0.0
+    square_P = square_N_R[first, second]
+    middle = float(square_P.median()) if len(square_P) else 0.0
+    return RADIUS * math.sqrt(middle) or 1.0
 
 
 def labelled_radius(direction_L_D: Tensor) -> float | None:

@@ -194,16 +194,25 @@ def name_of(strategy: Strategy) -> str:
     return name
 
 
-def policy_of(strategy: Strategy, policies: Mapping[str, AnyPolicy]) -> AnyPolicy | None:
-    """The policy that a strategy is, itself or by its name; None for all others.
+def with_shipped(
+    policies: Mapping[str, AnyPolicy], strategies: Collection[Strategy]
+) -> Mapping[str, AnyPolicy]:
+    """The policies by name, and the shipped generalist where a strategy names it and they do not.
 
-    "generalist" is the shipped one, unless `policies` has another of that name.
+    Each call reads its file anew: ask once for a whole cycle.
     """
+    if GENERALIST in policies or GENERALIST not in strategies:
+        return policies
+    return {**policies, GENERALIST: load_policy(GENERALIST)}
+
+
+def policy_of(strategy: Strategy, policies: Mapping[str, AnyPolicy]) -> AnyPolicy | None:
+    """The policy that a strategy is, itself or by name (`with_shipped`); None for others."""
     if isinstance(strategy, Policy | Generalist):
         return strategy
-    if strategy == GENERALIST and GENERALIST not in policies:
-        return load_policy(GENERALIST)
-    return policies.get(strategy) if isinstance(strategy, str) else None
+    if not isinstance(strategy, str):
+        return None
+    return with_shipped(policies, [strategy]).get(strategy)
 
 
 def acquisition_function(strategy: Strategy, policies: Mapping[str, AnyPolicy]) -> Expert:
@@ -236,6 +245,7 @@ def check(
             logit for each class.
     """
     config.check(data)
+    policies = with_shipped(policies, strategies)
     model = build(config.architecture(data), seed=0)
     names = [name_of(strategy) for strategy in strategies]
     for strategy in strategies:
@@ -272,7 +282,8 @@ def run_cycle(
     Raises:
         InputError: as `check`, before anything is trained.
     """
-    check(data, config, [strategy], policies or {})
+    policies = with_shipped(policies or {}, [strategy])
+    check(data, config, [strategy], policies)
     cycle = Cycle(data, config, seed)
 
     def measured() -> tuple[dict[str, Any], Classifier]:

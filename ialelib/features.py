@@ -15,12 +15,17 @@ from torch import Tensor
 from ialelib.experts import margins, residuals
 
 NEAREST = 5
+"""Neighbours that count."""
 REFERENCES = 1000
+"""Candidates, and labelled samples, that pairs are made with, at most."""
 RADII = 0.75, 0.45
+"""Of the wide and the narrow kernel, in units of sigma."""
 SMALLEST = 0.15
+"""Least radius of the shrinking kernel, in units of sigma; the largest is the wide one's."""
 SAME = 0.01
 """Distance that may be rounding."""
 NOISE = 0.1
+"""Variance of a label around the Gaussian process, whose own is 1."""
 ROUNDING = 1e-3
 """Spread of a feature, as a share of its mean, that may be rounding."""
 STATIC = (
@@ -77,6 +82,8 @@ def length(embedding_N_D: Tensor) -> Tensor:
     return (length_N / length_N.mean().clamp(min=1e-12)).clamp(min=1e-6).log()
 
 
+# Not by `coverage`, which centres by the labelled samples, too, and rounds otherwise: the published
+# weights were trained on these distances, and other bits would be other choices.
 def distances(one_N_D: Tensor, other_M_D: Tensor) -> Tensor:
     """Euclidean distances between directions, N x M."""
     return (2 - 2 * (one_N_D @ other_M_D.mT)).clamp_(min=0).sqrt_()
@@ -290,19 +297,15 @@ class Batch:
         centred_N_D = embedding_N_D - centre_D
         self.direction_N_D = F.normalize(centred_N_D)
         labelled_L_D = F.normalize(labelled_embedding_L_D - centre_D)
-        references = torch.arange(n)
-        if n > REFERENCES:
-            references = torch.from_numpy(rng.permutation(n)[:REFERENCES])
+        references = _references(n, rng)
         own_N = torch.ones(n)
         own_N[references] = 0
         distance_R_N = distances(self.direction_N_D[references], self.direction_N_D)
         self.scale = unit(distance_R_N[:: max(1, len(references) // 32)])
         distance_R_N /= self.scale
         distance_N_L = distances(self.direction_N_D, labelled_L_D) / self.scale
-        some = labelled_L_D
-        if len(some) > REFERENCES:
-            some = some[torch.from_numpy(rng.permutation(len(some))[:REFERENCES])]
-        distance_K_K = distances(some, some) / self.scale
+        labelled_K_D = labelled_L_D[_references(len(labelled_L_D), rng)]
+        distance_K_K = distances(labelled_K_D, labelled_K_D) / self.scale
         self.radii = *RADII, shrinking_radius(distance_K_K)
         kernels = [kernel(distance_R_N, radius) for radius in self.radii]
         smoothed_N_C = smoothed(probs_N_C, kernels[1], references, own_N)
@@ -333,8 +336,8 @@ class Batch:
             Cover(kernel_R_N, kernel(known_N, radius), *weights, references)
             for kernel_R_N, radius in zip(kernels, self.radii, strict=True)
         ]
-        known_K_N = kernel(distances(some, self.direction_N_D) / self.scale, RADII[0])
-        prior = kernels[0], known_K_N, kernel(distance_K_K, RADII[0])
+        distance_K_N = distances(labelled_K_D, self.direction_N_D) / self.scale
+        prior = kernels[0], kernel(distance_K_N, RADII[0]), kernel(distance_K_K, RADII[0])
         self.variance = Variance(*prior, references, *weights)
         self.gradients = Gradients(residuals(probs_N_C), centred_N_D)
         self.nearest_N = torch.full((n,), torch.inf)
@@ -363,6 +366,13 @@ class Batch:
             *self.variance.gain(),
         ]
         return standardised(torch.stack(rows, 1))
+
+
+def _references(count: int, rng: np.random.Generator) -> Tensor:
+    """Positions of all, or of `REFERENCES` random ones if there are more."""
+    if count <= REFERENCES:
+        return torch.arange(count)
+    return torch.from_numpy(rng.permutation(count)[:REFERENCES])
 
 
 def standardised(features_N_F: Tensor) -> Tensor:

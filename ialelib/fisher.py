@@ -32,13 +32,14 @@ def bait(
     updates (Sherman & Morrison). In float64. Ties are broken at random. Returns positions, int64.
 
     Raises:
-        InputError: more than there are samples, NaN or infinity among the candidates.
+        InputError: more than there are samples, NaN or infinity.
     """
     check_offer(acq, len(embedding_N_D))
     order_N = rng.permutation(len(embedding_N_D))  # the first of equals is a random one
     basis_D_W = leading(check_finite(embedding_N_D), rng)
     root_N_W = (embedding_N_D @ basis_D_W * spread_N.sqrt()[:, None])[order_N].double()
-    root_L_W = (labelled_L_D @ basis_D_W * labelled_spread_L.sqrt()[:, None]).double()
+    known_L_W = check_finite(labelled_L_D) @ basis_D_W
+    root_L_W = (known_L_W * labelled_spread_L.sqrt()[:, None]).double()
     root_N_W, solved_N_W = _whitened(root_N_W, root_L_W)
     chosen: list[int] = []
     for _ in range(min(OVER_SAMPLE * acq, len(order_N))):

@@ -5,7 +5,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -146,8 +146,10 @@ def save_policy(policy: AnyPolicy, path: Path) -> None:
         save_file(tensors, temporary, {kind: json.dumps(header | {"about": policy.about})})
 
 
-def load_policy(policy: str | Path | AnyPolicy) -> AnyPolicy:
+def load_policy(policy: str | Path | AnyPolicy, others: Iterable[str] = ()) -> AnyPolicy:
     """A shipped policy by name, e.g. `load_policy("mnist-cnn")`, one by file, or itself.
+
+    `others` are names that the caller takes besides: a misspelt one is told of them, too.
 
     Raises:
         InputError: no such file or name, or not a policy file, or a damaged one.
@@ -156,7 +158,7 @@ def load_policy(policy: str | Path | AnyPolicy) -> AnyPolicy:
         return policy
     if not isinstance(policy, str | Path):
         raise InputError(f"policy must be a name, a file or a policy, not {policy!r}")
-    path = _find(policy)
+    path = _find(policy, others)
     try:
         with safe_open(path, "pt") as file:
             headers = file.metadata() or {}
@@ -206,7 +208,7 @@ def fresh_policy(
         return Policy(classes, embedding, parts, hidden)
 
 
-def _find(name_or_path: str | Path) -> Path:
+def _find(name_or_path: str | Path, others: Iterable[str]) -> Path:
     path = Path(name_or_path)
     if path.is_file():
         return path
@@ -214,7 +216,7 @@ def _find(name_or_path: str | Path) -> Path:
         raise InputError(f"no policy file at {path}")
     shipped = {file.stem: file for where in SHIPPED for file in where.glob("*.safetensors")}
     if path.name not in shipped:
-        raise unknown("policy", path.name, shipped)
+        raise unknown("policy", path.name, [*shipped, *others])
     return shipped[path.name]
 
 

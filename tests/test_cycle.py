@@ -12,9 +12,12 @@ from pandas.testing import assert_frame_equal
 from toys import TOY, chosen, policy, untimed
 
 from ialelib import cycle as cycles
+from ialelib import policy as policies
 from ialelib.cycle import Cycle, CycleConfig, replay, run_cycle
 from ialelib.data import DataSet
 from ialelib.experts import EXPERTS, Query
+from ialelib.features import NAMES
+from ialelib.generalist import Generalist
 from ialelib.recipes import recipe
 from ialelib.training import correct_mask, fit
 from ialelib.utils.errors import InputError
@@ -133,6 +136,27 @@ def test_replay_gives_the_last_classifier_and_labels(toy: DataSet) -> None:
     hits = correct_mask(model, toy.test_inputs, toy.test_labels, recipe("toy"))
     assert hits.mean() == curve["accuracy"].iloc[-1]
     assert len(labelled) == 40 == len({*chosen(curve), *labelled})
+
+
+def test_the_generalists_file_is_read_once_in_a_cycle_and_anew_in_the_next(
+    toy: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+
+    def noted(name: str) -> policies.AnyPolicy:
+        reads.append(name)
+        return policies.load_policy(name)
+
+    monkeypatch.setattr(cycles, "load_policy", noted)
+    monkeypatch.setattr(policies, "SHIPPED", (tmp_path,))
+    curves = []
+    for weight in (1.0, -1.0):
+        opposite = Generalist(torch.full((len(NAMES), 2), weight))
+        policies.save_policy(opposite, tmp_path / "generalist.safetensors")
+        curves.append(run_cycle(toy, TOY, "generalist", seed=0))
+        assert len(curves[-1]) == 3
+    assert reads == ["generalist"] * 2
+    assert chosen(curves[0]) != chosen(curves[1])
 
 
 @pytest.mark.usefixtures("no_training")

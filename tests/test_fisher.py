@@ -78,3 +78,11 @@ def test_bait_refuses_more_than_is_offered() -> None:
     pool = samples(40, 4, seed=0)
     with pytest.raises(InputError, match="41 exceeds the 40"):
         bait(*pool, *pool, 41, RNG(0))
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_bait_refuses_nan_among_candidates_and_labelled_samples(place: int) -> None:
+    sets = [samples(40, 4, seed=0), samples(5, 4, seed=1)]
+    sets[place][0][2, 1] = torch.nan
+    with pytest.raises(InputError, match="NaN or infinity"):
+        bait(*sets[0], *sets[1], 3, RNG(0))

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from ialelib import models
 from ialelib.data import Pool, check_indices, check_whole, is_whole
+from ialelib.experts import EXPERTS, Expert, Query
 from ialelib.generalist import Generalist
 from ialelib.inference import adapt
 from ialelib.inference.embedded import Embedded
 from ialelib.inference.images import Images, length, rows
 from ialelib.inference.outputs import Classify, Outputs, outputs_of
-from ialelib.policy import GENERALIST, AnyPolicy, load_policy
+from ialelib.policy import GENERALIST, AnyPolicy, Policy, load_policy
 from ialelib.state import State, describe
 from ialelib.utils.errors import InputError, unknown
 from ialelib.utils.progress import progress
@@ -26,10 +27,13 @@ from ialelib.utils.seeds import stream
 Preprocess = Callable[[Tensor], Tensor]
 
 RATIO = 10
-"""Candidates for each image of a batch, for all but the generalist: they were trained to choose 10
-of 100."""
+"""Candidates for each image of a batch, for the paper's policies: they were trained to choose 10 of
+100."""
 CANDIDATES = 2000
-"""Random images that a classifier is asked about, for the generalist."""
+"""Random candidates of a strategy, and random images that the generalist's classifier sees."""
+ASK_AGAIN = "mc_dropout", "ensemble", "dropquery"
+"""Strategies for which predictions are not enough."""
+STRATEGIES = [name for name in EXPERTS if name not in ASK_AGAIN]
 
 
 def next_batch(
@@ -65,13 +69,14 @@ def next_batch(
             have a label.
         acq: acquisition size.
         policy: "auto" is the generalist, for any number of classes and width; or a name, a file or
-            a policy.
+            a policy; or the name of a strategy in `STRATEGIES`, such as "uherding".
         candidates: how many random unlabelled samples the policy is to choose from, or their
             indices, or a mask over the pool. Default for the generalist: all, of embeddings; 2,000,
             or 10 times `acq` where that is more, of images, as the classifier must see each of
             them. Of more than 4,000 it looks at the least certain and at random ones
-            (`generalist.shortlist`). Default for other policies: 10 times `acq`; the paper advises
-            10 to 100 times (Sec. 4.5).
+            (`generalist.shortlist`). Default for a strategy: 2,000, or 10 times `acq` where that is
+            more. Default for other policies: 10 times `acq`; the paper advises 10 to 100 times
+            (Sec. 4.5).
         layer: name of the module whose input is the embedding, where it cannot be found.
         preprocess: turns a batch of images (as a tensor, on the CPU) into the classifier's input.
             Default: as they are. uint8 images need it, but for this library's own classifiers.
@@ -102,10 +107,10 @@ def next_batch(
     labelled_L, labels_L = labelled_set(labelled, labels, len(source))
     pool = Pool(len(source))
     pool.label(labelled_L)
-    chooser = load_policy(GENERALIST if policy == "auto" else policy)
-    least = 0
-    if isinstance(chooser, Generalist):
-        least = len(source) if isinstance(source, Embedded) else CANDIDATES
+    chooser = _chooser(policy)
+    least = 0 if isinstance(chooser, Policy) else CANDIDATES
+    if isinstance(chooser, Generalist) and isinstance(source, Embedded):
+        least = len(source)
     sub_pool_N = _sub_pool(pool, len(source), acq, candidates, least, seed)
 
     ties = stream(seed, "ties", len(labelled_L))
@@ -117,6 +122,27 @@ def next_batch(
         sub_pool_N = source.shortlisted(sub_pool_N, acq, ties)
     seen = source.outputs(sub_pool_N)
     return sub_pool_N[chosen(chooser, seen, known, labels_L, acq, ties, rule)]
+
+
+def _chooser(policy: str | Path | AnyPolicy) -> AnyPolicy | Expert:
+    """A policy, or the function of a strategy."""
+    if isinstance(policy, str) and policy in STRATEGIES:
+        return EXPERTS[policy]
+    if policy in ASK_AGAIN:
+        raise InputError(
+            f"{policy!r} asks the classifier again, or further ones: run it in a cycle "
+            f"(iale.run_cycle), or take one that needs predictions alone: {', '.join(STRATEGIES)}"
+        )
+    return load_policy(GENERALIST if policy == "auto" else policy, STRATEGIES)
+
+
+class Predicted(Query):
+    """What a strategy sees, from predictions that were made before: it asks no classifier."""
+
+    def __init__(self, seen: Outputs, known: Outputs, labels_L: np.ndarray) -> None:
+        self.inputs_N, self.labels_L = seen.embedding_N_D.numpy(), labels_L
+        self._sub_pool = seen.logits_N_C, seen.embedding_N_D
+        self._labelled = known.logits_N_C, known.embedding_N_D
 
 
 @dataclass(frozen=True)
@@ -145,7 +171,7 @@ class Classified:
 
 
 def chosen(
-    policy: AnyPolicy,
+    policy: AnyPolicy | Expert,
     seen: Outputs,
     known: Outputs,
     labels_L: np.ndarray,
@@ -159,7 +185,9 @@ def chosen(
         return policy.choose(
             seen.logits_N_C.softmax(1), *embeddings, torch.from_numpy(labels_L), acq, rng
         )
-    return policy.choose(adapt.adapted(state_of(seen, known, labels_L), policy, rule), acq, rng)
+    if isinstance(policy, Policy):
+        return policy.choose(adapt.adapted(state_of(seen, known, labels_L), policy, rule), acq, rng)
+    return policy(Predicted(seen, known, labels_L), acq, rng)
 
 
 def candidate_rng(seed: int, labels: int) -> np.random.Generator:

@@ -60,16 +60,16 @@ def search_policy(
         "verbose": -9,
         "verb_log": 0,
     }
-    strategy = cma.CMAEvolutionStrategy(begin.ravel(), config.spread, settings)
+    search = cma.CMAEvolutionStrategy(begin.ravel(), config.spread, settings)
     tables, means = [], []
     for generation in range(config.generations):
-        asked = strategy.ask()
+        asked = search.ask()
         policies = [Generalist(_weights(values, begin.shape)) for values in asked]
         seeds = task_seeds(config, generation)
         table = evaluate(data, seeds, policies, folder, processes, f"generation {generation}")
-        strategy.tell(asked, (-gains(table)).tolist())
+        search.tell(asked, (-mean_aubc(table)).tolist())
         tables.append(table.assign(generation=generation))
-        means.append(strategy.mean / np.linalg.norm(strategy.mean))
+        means.append(search.mean / np.linalg.norm(search.mean))
     found = np.mean(means[-config.averaged :], axis=0)
     return Generalist(_weights(found, begin.shape)), pd.concat(tables, ignore_index=True)
 
@@ -138,6 +138,6 @@ def _evaluate(
     return pd.DataFrame(rows)
 
 
-def gains(table: pd.DataFrame) -> np.ndarray:
-    """Mean over the tasks of each candidate's AUBC."""
+def mean_aubc(table: pd.DataFrame) -> np.ndarray:
+    """Each candidate's AUBC, its mean over the tasks."""
     return table.groupby("candidate")["aubc"].mean().to_numpy()

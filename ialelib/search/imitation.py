@@ -17,6 +17,7 @@ from ialelib.data import DataSet
 from ialelib.experts import EXPERTS, Query
 from ialelib.features import NAMES, Batch
 from ialelib.generalist import Generalist
+from ialelib.models import Classifier
 from ialelib.oracle import scored
 from ialelib.search.tasks import draw
 from ialelib.training import fit_many
@@ -82,21 +83,24 @@ def examples(
     """What the oracle says of the batches of one cycle: a row for each batch, as in `imitate`."""
     task, rng = draw(data, seed), stream(seed, "imitation")
     cycle = Cycle(task.data, task.config, task.seed)
-    last = -(-(task.config.budget - task.config.initial) // task.config.acq)
-    moments = rng.permutation(last)[: config.moments]
+    first, acq = task.config.initial, task.config.acq
+    moments = rng.permutation(-(-(task.config.budget - first) // acq))[: config.moments]
     actor = policy.select if policy else EXPERTS[ACTORS[rng.integers(len(ACTORS))]]
-    tables = []
-    for moment in range(last):
+
+    def acquire(_: Classifier | None) -> tuple[pd.DataFrame | None, np.ndarray, None]:
         (model,) = fit_many([cycle.job()])
         sub_pool = cycle.sub_pool()
-        query = cycle.query(model, sub_pool)
+        query, table = cycle.query(model, sub_pool), None
+        moment = (cycle.labels - first) // acq
         if moment in moments:
             batches_M_acq, loss_M = scored(cycle, model, sub_pool, config.batches)
             table = pd.DataFrame(described(query, batches_M_acq, rng).numpy(), columns=COLUMNS)
             where = {"task": seed, "moment": moment, "labels": cycle.labels}
-            tables.append(table.assign(loss=loss_M.numpy(), **where))
-        cycle.pool.label(sub_pool[actor(query, cycle.due, rng)])
-    return pd.concat(tables, ignore_index=True)
+            table = table.assign(loss=loss_M.numpy(), **where)
+        return table, sub_pool[actor(query, cycle.due, rng)], None
+
+    # `concat` leaves out the None of moments that are not scored.
+    return pd.concat(cycle.acquisitions(acquire), ignore_index=True)
 
 
 @one_thread()

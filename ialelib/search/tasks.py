@@ -57,11 +57,17 @@ class Task:
 
 def only(data: DataSet, classes: Sequence[int]) -> DataSet:
     """The samples of some classes, labelled from 0 in the order of `classes`."""
-    code = np.full(data.classes, -1)
-    code[list(classes)] = np.arange(len(classes))
+    code = _codes(classes, data.classes)
     train, test = code[data.train_labels], code[data.test_labels]
     halves = data.train_inputs[train >= 0], train[train >= 0]
     return DataSet(data.name, *halves, data.test_inputs[test >= 0], test[test >= 0])
+
+
+def _codes(classes: Sequence[int] | np.ndarray, count: int) -> np.ndarray:
+    """The new label of each of `count` old ones: its place in `classes`; -1 where it has none."""
+    code = np.full(count, -1)
+    code[list(classes)] = np.arange(len(classes))
+    return code
 
 
 def some(data: DataSet, samples: int) -> DataSet:
@@ -128,9 +134,10 @@ def draw(data: Sequence[DataSet], seed: int) -> Task:
     acquisitions = min(acquisitions, spare // acq - 2)
     budget = classes + acq * acquisitions
     n = min(max(round(_between(rng, *POOLS)), 2 * acq), spare - acq * (acquisitions - 1))
-    classifier = "probe" if not images else ("cnn", "mlp")[rng.integers(2)]
-    if not images:
-        width = int(rng.choice(WIDTHS))
+    if images:
+        classifier = ("cnn", "mlp")[rng.integers(2)]
+    else:
+        classifier, width = "probe", int(rng.choice(WIDTHS))
         part = replace(
             part,
             train_inputs=part.train_inputs[:, :width].copy(),
@@ -155,9 +162,7 @@ def _part(whole: DataSet, classes: int, rng: np.random.Generator) -> DataSet:
         test = min(len(members) // 3, max(20, TESTED // classes))
         tested.append(members[:test])
         pool.append(members[test : test + max(15, round(weight * (len(members) - test)))])
-    code = {int(label): i for i, label in enumerate(chosen)}
-    halves = []
+    code, halves = _codes(chosen, whole.classes), []
     for part in (np.concatenate(pool), np.concatenate(tested)):
-        labels = [code[int(label)] for label in whole.train_labels[part]]
-        halves += [whole.train_inputs[part], np.array(labels)]
+        halves += [whole.train_inputs[part], code[whole.train_labels[part]]]
     return DataSet(whole.name, *halves)

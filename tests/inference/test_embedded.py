@@ -9,10 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from ialelib import generalist
+from ialelib.experts import EXPERTS, Query
+from ialelib.inference import selection
 from ialelib.inference.selection import next_batch
 from ialelib.models import Probe
 from ialelib.policy import GENERALIST, load_policy
 from ialelib.probe import solve
+from ialelib.training import predict
 from ialelib.utils.errors import InputError
 from ialelib.utils.seeds import stream
 
@@ -40,6 +43,30 @@ def chosen(embeddings: Any, **changes: Any) -> np.ndarray:
 
 
 # What it chooses
+
+
+@pytest.mark.parametrize("name", selection.STRATEGIES)
+def test_a_strategy_by_name_chooses_as_in_a_cycle(name: str) -> None:
+    rng = np.random.default_rng(0)
+    model = Probe(C, (D,)).eval()
+    head = rng.integers(-8, 9, (C, D + 1)) / 8  # exact in float32, in whatever order they are added
+    weights = {"weight": torch.from_numpy(head[:, 1:]), "bias": torch.from_numpy(head[:, 0])}
+    model.head.load_state_dict(weights)
+    pool, offered = rng.integers(-8, 9, (N, D)).astype(np.float32) / 8, np.arange(250, 60, -1)
+    query = Query(model, pool[offered], pool[LABELLED], LABELS)
+    expected = offered[EXPERTS[name](query, 5, stream(3, "ties", 30))]
+    logits = predict(model, pool)[0]
+    found = chosen(pool, logits=logits, policy=name, candidates=offered, seed=3)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_strategy_chooses_from_random_candidates(
+    pool: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "CANDIDATES", 60)
+    np.testing.assert_array_equal(
+        chosen(pool, policy="coverage"), chosen(pool, policy="coverage", candidates=60)
+    )
 
 
 def test_embeddings_and_logits_give_what_their_classifier_gives(

@@ -144,6 +144,16 @@ def test_the_generalist_asks_about_up_to_2000_images(
     assert len(pool.read) == 40 + 80
 
 
+def test_a_strategy_asks_a_classifier_about_as_many(
+    images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "CANDIDATES", 60)
+    pool = Counting(images)
+    found = chosen(network(), pool, acq=3, policy="uherding")
+    assert len(pool.read) == 40 + 60
+    assert set(found) < set(pool.read) - set(LABELLED)
+
+
 def test_best_candidate_comes_first(images: Tensor) -> None:
     everything = np.arange(40, 300)
     order = chosen(network(), images, candidates=everything, acq=260)
@@ -365,6 +375,11 @@ class NeverRun(nn.Module):
         ({"candidates": [50] * 10}, "candidates holds an index twice"),
         ({"candidates": np.arange(290, 310)}, "0 to 299"),
         ({"policy": "mnist-cmn"}, "did you mean 'mnist-cnn'"),
+        (
+            {"policy": "uherdin"},
+            "did you mean 'uherding'. Accepted: badge, .*mnist-cnn, .*uherding",
+        ),
+        ({"policy": "ensemble"}, r"'ensemble' asks .*iale.run_cycle.*: random, .*uherding, bait"),
         ({"rule": "poll"}, "unknown rule 'poll'; did you mean 'pool'"),
         ({"batch_size": 0}, "batch_size must be 1 or more"),
         ({"batch_size": 2.5}, "batch_size must be 1 or more, not 2.5"),

@@ -1,5 +1,6 @@
 """Imitation: a policy that ranks batches as the oracle does; resumable, bit for bit."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,8 @@ import torch
 from source_views import VIEWS
 
 from ialelib.features import NAMES
-from ialelib.search.imitation import COLUMNS, ImitationConfig, fit, imitate
+from ialelib.search.imitation import COLUMNS, ImitationConfig, examples, fit, imitate
+from ialelib.search.tasks import draw
 
 TINY = ImitationConfig(rounds=2, tasks=2, moments=1, batches=6)
 
@@ -23,6 +25,15 @@ def test_learns_which_feature_makes_batches_good() -> None:
     weight_F_2 = fit(table, ridge=1e-3).weight_F_2
     assert weight_F_2.flatten().argmax() == good
     assert COLUMNS[2 * NAMES.index("density")] == "density_constant"
+
+
+def test_the_oracle_is_asked_at_some_acquisitions() -> None:
+    config = draw(VIEWS, 5).config
+    table = examples(VIEWS, 5, None, TINY)
+    (moment,) = set(table["moment"])
+    assert set(table["labels"]) == {config.initial + moment * config.acq}
+    everywhere = examples(VIEWS, 5, None, replace(TINY, moments=50))
+    assert sorted(set(everywhere["labels"])) == [*range(config.initial, config.budget, config.acq)]
 
 
 def test_resumes_bit_for_bit_in_several_processes(tmp_path: Path) -> None:

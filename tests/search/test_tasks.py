@@ -29,6 +29,16 @@ def test_every_task_can_be_run_and_keeps_its_test_set_apart(seed: int) -> None:
     assert set(np.unique(task.data.test_labels)) == set(range(task.data.classes))
 
 
+def test_classes_keep_their_order() -> None:
+    whole, task = VIEWS[0], tasks.draw(VIEWS[:1], 3)
+    width = task.data.train_inputs.shape[1]
+    of = {row[:width].tobytes(): label for row, label in zip(*whole.halves[:2], strict=True)}
+    old = np.array([of[row.tobytes()] for row in task.data.train_inputs])
+    kept = np.unique(old)
+    assert len(kept) == task.data.classes < whole.classes
+    np.testing.assert_array_equal(kept[task.data.train_labels], old)
+
+
 def test_tasks_differ_in_kind() -> None:
     drawn = [tasks.draw(VIEWS, seed) for seed in range(60)]
     assert {task.data.train_inputs.shape[1] for task in drawn} == set(tasks.WIDTHS)
