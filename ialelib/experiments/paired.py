@@ -52,6 +52,7 @@ def tasks(
     Raises:
         InputError: as `cycle.check`.
     """
+    policies = cycle.with_shipped(policies, strategies)
     cycle.check(data, config, strategies, policies)
     classifier = config.architecture(data).label
     found: dict[Path, Callable[[], pd.DataFrame]] = {}
