@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -25,10 +24,11 @@ def sets(toy: DataSet) -> list[DataSet]:
     return [toy, replace(toy, name="other")]
 
 
-def run(sets: Sequence[DataSet], folder: Path, **more: Any) -> pd.DataFrame:
+def run(sets: Sequence[DataSet], folder: Path) -> pd.DataFrame:
     names = ["random", "margin"]
-    settings = sets, ["toy_mlp", "mlp"], [30, 60], SHORT, names, [0, 1], folder, {}
-    return scratch.run(*settings, **more)
+    return scratch.run(
+        sets, ["toy_mlp", "mlp"], [30, 60], SHORT, names, [0, 1], folder, policies={}
+    )
 
 
 def test_each_cycle_is_the_single_run_of_its_setting(sets: list[DataSet], tmp_path: Path) -> None:
