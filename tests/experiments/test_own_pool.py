@@ -31,13 +31,15 @@ def run(*given: Any) -> pd.DataFrame:
 def test_strategies_are_paired_and_buy_each_image_once(
     small_digits: DataSet, tmp_path: Path
 ) -> None:
-    given = {"random": None, "mnist-cnn": policy.load_network("mnist-cnn")}
+    given = {"random": None} | {
+        name: policy.load_policy(name) for name in ("mnist-cnn", "generalist")
+    }
     curves = run(small_digits, network, 128, SIZES, STEPS, given, [0, 1], tmp_path)
     grids = curves.groupby(["strategy", "seed"])["labels"].agg(tuple)
     assert set(grids) == {(20, 40, 60)}
     first = curves[curves["labels"] == 20]
     assert first.groupby("seed")["accuracy"].nunique().eq(1).all()
-    assert first["chosen"].nunique() == 4
+    assert first["chosen"].nunique() == 6
     for _, curve in curves.groupby(["strategy", "seed"]):
         assert len(set(" ".join(curve["chosen"]).split())) == 40
     last = curves[curves["labels"] == 60]
