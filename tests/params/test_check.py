@@ -200,7 +200,7 @@ def test_no_two_shipped_files_leave_the_same(
 
 def test_every_profile_has_a_file_for_every_notebook() -> None:
     expected = {f"params/{p}/{n}.yaml" for p in ("quick", "cpu", "paper") for n in NOTEBOOKS}
-    assert len(NOTEBOOKS) == 19
+    assert len(NOTEBOOKS) == 20
     assert set(SHIPPED) >= expected
 
 
