@@ -22,26 +22,31 @@ from ialelib.results import LABELS_PER_CLASS
 EARLY, LATE = COLOURS["mc_dropout"], COLOURS["policy"]
 
 
-def gains(table: pd.DataFrame) -> Figure:
+def gains(table: pd.DataFrame, columns: int = 6) -> Figure:
     """Mean gain in AUBC over random sampling with 95% intervals, from `experiments.proof.areas`.
 
-    A row for each size of the sub-pool, a panel for each data set and, of several, their mean.
-    Strategies are sorted by that; the grey line is the oracle, on the seeds that it has.
+    For each size of the sub-pool a panel for each data set and, of several, their mean, up to
+    `columns` in a row. Strategies are sorted by that; the grey line is the oracle, on the seeds
+    that it has.
     """
     others = table[~table["strategy"].isin(["random", ORACLE])]
     overall = others[others["dataset"] == MEAN].groupby("strategy")["gain"].mean()
     order = list(overall.sort_values().index)
     datasets, sizes = (list(table[key].unique()) for key in ("dataset", "n"))
     datasets = [MEAN, *datasets[:-1]] if len(datasets) > 2 else datasets[:1]
-    size = 2.7 * len(datasets) + 1.5, len(sizes) * (0.9 + 0.28 * len(order))
-    figure, axes = panels(len(sizes), len(datasets), size, sharey=True, sharex="row")
+    columns = min(columns, len(datasets))
+    rows = [(n, datasets[i : i + columns]) for n in sizes for i in range(0, len(datasets), columns)]
+    size = 2.7 * columns + 1.5, len(rows) * (0.9 + 0.28 * len(order))
+    figure, axes = panels(len(rows), columns, size, sharey=True, sharex="row")
     colours = styles(order)
-    for row, n in zip(axes, sizes, strict=True):
-        for ax, dataset in zip(row, datasets, strict=True):
+    for row, (n, some) in zip(axes, rows, strict=True):
+        for ax, dataset in zip(row, some, strict=False):
             part = table[(table["dataset"] == dataset) & (table["n"] == n)]
             _gains(ax, part, order, [colours[name][0] for name in order])
             ax.set_title(f"{dataset}, n = {n}", fontsize="small")
         row[0].set_yticks(range(len(order)), map(shown, order))
+        for unused in row[len(some) :]:
+            unused.remove()
     for ax in axes[-1]:
         ax.set_xlabel("AUBC minus Random's")
     return figure

@@ -53,6 +53,13 @@ def test_gains_stand_in_order_with_the_oracle_as_a_line() -> None:
         assert np.isclose(drawn, gain).any()
 
 
+def test_many_panels_wrap_and_every_row_names_the_strategies() -> None:
+    axes = plots.gains(proof.areas(curves(["a", "b"], 300)), columns=2).axes
+    assert [ax.get_title().split(",")[0] for ax in axes] == ["mean", "a", "b"]
+    assert labels(axes[0]) == labels(axes[2]) == ["BADGE", "Coverage"]
+    assert axes[2].get_xlabel() == "AUBC minus Random's"
+
+
 def test_one_data_set_needs_no_mean_beside_it() -> None:
     (ax,) = plots.gains(proof.areas(curves(["a"], 300))).axes
     assert ax.get_title() == "a, n = 300"

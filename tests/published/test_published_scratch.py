@@ -36,3 +36,38 @@ def test_every_setting_counts_once(areas: pd.DataFrame) -> None:
         areas[areas["dataset"] == proof.MEAN].set_index(proof.CYCLE[1:])["gain"].sort_index(),
         single.groupby(proof.CYCLE[1:])["gain"].mean().sort_index(),
     )
+
+
+def test_its_mean_gain_is_the_largest(areas: pd.DataFrame) -> None:
+    mean = areas[areas["dataset"] == proof.MEAN].groupby("strategy")["gain"].mean()
+    assert mean.sort_values(ascending=False).round(3).to_dict() == {
+        "generalist": 0.028,
+        "coverage": 0.027,
+        "mc_dropout": 0.025,
+        "ensemble": 0.025,
+        "uherding": 0.025,
+        "confidence": 0.023,
+        "policy": 0.023,
+        "badge": 0.022,
+        "entropy": 0.013,
+        "random": 0.0,
+        "coreset": -0.009,
+    }
+    assert mean.idxmax() == "generalist"
+
+
+def test_four_seeds_tell_it_from_four_strategies_only(overall: pd.DataFrame) -> None:
+    assert overall["seeds"].eq(4).all()
+    assert overall["p"].min() == 0.125
+    apart = overall[overall["gain"] > overall["margin"]]
+    assert set(apart.index) == {"coreset", "entropy", "random", "confidence"}
+    shown = overall.loc[["coreset", "random", "entropy"], ["gain", "margin"]]
+    assert shown.round(3).to_numpy().tolist() == [[0.037, 0.014], [0.028, 0.005], [0.015, 0.005]]
+    closest = overall.loc[["confidence", "coverage"], ["gain", "margin"]]
+    assert closest.round(4).to_numpy().tolist() == [[0.0050, 0.0046], [0.0009, 0.0096]]
+
+
+def test_where_coverage_is_ahead(areas: pd.DataFrame) -> None:
+    table = proof.against(areas, "generalist").set_index(["dataset", "strategy"])
+    beside = table.loc[[("kmnist-10k, mlp", "coverage")], ["gain", "margin"]]
+    assert beside.round(3).to_numpy().tolist() == [[-0.010, 0.013]]
