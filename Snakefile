@@ -1,6 +1,6 @@
 # Policies are trained, cycles run and figures drawn by notebooks: one rule for each params file of a
 # profile, NOTEBOOK.yaml or NOTEBOOK-VARIANT.yaml. What a notebook reads and leaves is declared by its
-# class in ialelib/params/notebooks.py. The gallery shows the executed notebooks.
+# class in ialelib/params/. The gallery shows the executed notebooks.
 from pathlib import Path
 
 import yaml

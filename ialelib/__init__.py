@@ -37,7 +37,7 @@ Rooms around it:
 
     inference     next_batch for your own pool; embeddings by backbones; scikit-activeml
     search        how the generalist is trained: tasks, imitation, policy search
-    experiments   compare, rehearse; overlap, sizes, run time, training cost, ALIL
+    experiments   compare, rehearse, proof; overlap, sizes, run time, training cost, ALIL
     plots         every figure
     params        the notebooks' parameters
     runner        checks and runs the notebooks of a profile, and shows them as a gallery

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ialelib.cycle import CycleConfig
+from ialelib.cycle import CycleConfig, check
 from ialelib.data import DataSet
 from ialelib.experiments import alil, paired
 from ialelib.policy import AnyPolicy, Policy
@@ -31,7 +31,8 @@ def run(
     Rows as in `cycle.run_cycle`, with a column n; a `dataset` is "fmnist-10k, cnn", as each pair is
     a setting of its own. `config` has what all cycles share: labels, acquisition size, recipe. All
     settings of a seed run before those of the next, so that a run cut short is still paired.
-    ALIL's policy, the `rival`, has sub-pools of its own (`alil.run`), so it stands beside every n.
+    ALIL, whose policy is the `rival`, runs last, with sub-pools of its own (`alil.run`), and stands
+    beside every n.
 
     Raises:
         InputError: as `cycle.check`, before anything is run.
@@ -41,6 +42,10 @@ def run(
         here = replace(config, classifier=classifier, n=n)
         tasks = paired.tasks(data, here, strategies, [seed], folder, policies)
         groups.append((tasks, {"n": n, "dataset": f"{data.name}, {classifier}"}))
+    if rival:
+        for classifier, data in product(classifiers, sets):
+            single = alil.one_at_a_time(replace(config, classifier=classifier))
+            check(data, single, ["alil"], {"alil": rival})
     tables = [cache.run_groups(groups, processes, "cycles")]
     if rival:
         for classifier, data in product(classifiers, sets):

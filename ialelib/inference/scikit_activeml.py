@@ -34,7 +34,7 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
     Without `candidates` the classifier sees every unlabelled image: give some, or wrap the strategy
     in scikit-activeml's `SubSamplingWrapper`.
 
-    `policy` is a name, a file or a policy; `layer` and `preprocess` are as in `ialelib.next_batch`.
+    `policy` is a trained policy, by name or file or itself, and no strategy; `layer` and `preprocess` are as in `ialelib.next_batch`.
     `classes` are the labels in the order of the classifier's logits (default: 0 to C - 1).
     `missing_label` stands for a missing label. `random_state` is of the order of equal scores.
     """

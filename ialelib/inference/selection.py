@@ -69,7 +69,8 @@ def next_batch(
             have a label.
         acq: acquisition size.
         policy: "auto" is the generalist, for any number of classes and width; or a name, a file or
-            a policy; or the name of a strategy in `STRATEGIES`, such as "uherding".
+            a policy; or the name of a strategy that needs predictions alone: random, entropy,
+            confidence, margin, coreset, badge, typiclust, coverage, uherding or bait.
         candidates: how many random unlabelled samples the policy is to choose from, or their
             indices, or a mask over the pool. Default for the generalist: all, of embeddings; 2,000,
             or 10 times `acq` where that is more, of images, as the classifier must see each of
@@ -128,7 +129,7 @@ def _chooser(policy: str | Path | AnyPolicy) -> AnyPolicy | Expert:
     """A policy, or the function of a strategy."""
     if isinstance(policy, str) and policy in STRATEGIES:
         return EXPERTS[policy]
-    if policy in ASK_AGAIN:
+    if isinstance(policy, str) and policy in ASK_AGAIN:
         raise InputError(
             f"{policy!r} asks the classifier again, or further ones: run it in a cycle "
             f"(iale.run_cycle), or take one that needs predictions alone: {', '.join(STRATEGIES)}"
@@ -137,7 +138,10 @@ def _chooser(policy: str | Path | AnyPolicy) -> AnyPolicy | Expert:
 
 
 class Predicted(Query):
-    """What a strategy sees, from predictions that were made before: it asks no classifier."""
+    """What a strategy sees, from predictions that were made before.
+
+    There is no `model`, and there are no `members`: for `STRATEGIES` only, which ask for neither.
+    """
 
     def __init__(self, seen: Outputs, known: Outputs, labels_L: np.ndarray) -> None:
         self.inputs_N, self.labels_L = seen.embedding_N_D.numpy(), labels_L

@@ -175,6 +175,9 @@ class FromScratch(
                 "parameter 'strategies': 'random', to compare with, and others, but not 'oracle' "
                 "or 'generalist', which runs in any case"
             )
+        for key, name in (("policy", self.policy), ("alil", self.alil)):
+            if name and isinstance(made[name] if name in made else load_policy(name), Generalist):
+                raise InputError(f"parameter {key!r}: {name!r} is a generalist; name one of Eq. 1")
         if self.budget <= self.initial:
             raise InputError(f"parameter 'budget': more than the {self.initial} initial labels")
         for classifier in self.classifiers:

@@ -37,7 +37,8 @@ def gains(table: pd.DataFrame, columns: int = 6) -> Figure:
     columns = min(columns, len(datasets))
     rows = [(n, datasets[i : i + columns]) for n in sizes for i in range(0, len(datasets), columns)]
     size = 2.7 * columns + 1.5, len(rows) * (0.9 + 0.28 * len(order))
-    figure, axes = panels(len(rows), columns, size, sharey=True, sharex="row")
+    shared = "row" if columns == len(datasets) else True
+    figure, axes = panels(len(rows), columns, size, sharey=True, sharex=shared)
     colours = styles(order)
     for row, (n, some) in zip(axes, rows, strict=True):
         for ax, dataset in zip(row, some, strict=False):
@@ -47,8 +48,10 @@ def gains(table: pd.DataFrame, columns: int = 6) -> Figure:
         row[0].set_yticks(range(len(order)), map(shown, order))
         for unused in row[len(some) :]:
             unused.remove()
-    for ax in axes[-1]:
-        ax.set_xlabel("AUBC minus Random's")
+    for column in axes.T:
+        lowest = [ax for ax in column if ax in figure.axes][-1]
+        lowest.set_xlabel("AUBC minus Random's")
+        lowest.xaxis.set_tick_params(labelbottom=True)
     return figure
 
 

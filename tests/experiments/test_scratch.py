@@ -72,4 +72,7 @@ def test_what_cannot_run_is_refused_before_anything_is_run(
 ) -> None:
     with pytest.raises(InputError, match="acquisition size 10 exceeds the sub-pool of n = 5"):
         scratch.run(sets, ["toy_mlp"], [30, 5], SHORT, ["random"], [0], tmp_path, {})
+    wide = Policy(2, 128, alil.PARTS).eval()
+    with pytest.raises(InputError, match="128"):
+        scratch.run(*(sets, ["toy_mlp"], [30], SHORT, ["random"], [0], tmp_path, {}), rival=wide)
     assert not list(tmp_path.iterdir())

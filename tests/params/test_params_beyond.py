@@ -117,7 +117,9 @@ def test_both_policies_run_beside_the_strategies() -> None:
         ({"sizes": [100, 5]}, "exceeds the sub-pool of n = 5"),
         ({"sizes": [8000]}, "needs 8050 training samples"),
         ({"classifiers": ["toy_mlp"]}, "parameter 'policy': .*embedding"),
-        ({"alil": "generalist", "classifiers": ["cnn", "lenet"]}, "unknown classifier 'lenet'"),
+        ({"classifiers": ["cnn", "lenet"]}, "unknown classifier 'lenet'"),
+        ({"policy": "generalist"}, "parameter 'policy': 'generalist' is a generalist"),
+        ({"alil": "generalist"}, "parameter 'alil': 'generalist' is a generalist"),
     ],
 )
 def test_what_cannot_run_from_scratch_is_refused(change: dict[str, Any], message: str) -> None:

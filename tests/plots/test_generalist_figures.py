@@ -57,7 +57,8 @@ def test_many_panels_wrap_and_every_row_names_the_strategies() -> None:
     axes = plots.gains(proof.areas(curves(["a", "b"], 300)), columns=2).axes
     assert [ax.get_title().split(",")[0] for ax in axes] == ["mean", "a", "b"]
     assert labels(axes[0]) == labels(axes[2]) == ["BADGE", "Coverage"]
-    assert axes[2].get_xlabel() == "AUBC minus Random's"
+    assert axes[1].get_xlabel() == axes[2].get_xlabel() == "AUBC minus Random's"
+    assert len({ax.get_xlim() for ax in axes}) == 1
 
 
 def test_one_data_set_needs_no_mean_beside_it() -> None:
