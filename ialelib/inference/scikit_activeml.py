@@ -34,9 +34,10 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
     Without `candidates` the classifier sees every unlabelled image: give some, or wrap the strategy
     in scikit-activeml's `SubSamplingWrapper`.
 
-    `policy` is a trained policy, by name or file or itself, and no strategy; `layer` and `preprocess` are as in `ialelib.next_batch`.
-    `classes` are the labels in the order of the classifier's logits (default: 0 to C - 1).
-    `missing_label` stands for a missing label. `random_state` is of the order of equal scores.
+    `policy` is a trained policy, by name or file or itself, and no strategy; `layer` and
+    `preprocess` are as in `ialelib.next_batch`. `classes` are the labels in the order of the
+    classifier's logits (default: 0 to C - 1). `missing_label` stands for a missing label.
+    `random_state` is of the order of equal scores.
     """
 
     def __init__(
