@@ -111,7 +111,8 @@ def test_of_takes_the_fields_where_cells_are_run_without_being_kept() -> None:
         ToyGaussians.of(kernel)
 
 
-def test_of_works_in_ipython_itself() -> None:
+def test_of_works_in_ipython_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)  # of a shell where another one is active
     shell = InteractiveShell()
     for source in (cell(TOY), "from ialelib.params.notebooks import ToyGaussians"):
         shell.run_cell(source, store_history=True)
