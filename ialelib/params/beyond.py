@@ -25,6 +25,7 @@ from ialelib.params.types import (
     Seed,
     Seeds,
     Several,
+    known,
 )
 from ialelib.policy import GENERALIST, AnyPolicy, Policy, load_policy
 from ialelib.search.evolution import SearchConfig
@@ -109,7 +110,7 @@ class BeyondThePaper(
                 raise InputError(
                     "give 'policy' or 'save_policy', not both: a card's results are of one policy"
                 )
-            policy = made[self.policy] if self.policy in made else load_policy(self.policy)
+            policy = known(self.policy, made)
             if isinstance(policy, Policy):
                 raise InputError(f"parameter 'policy': {self.policy!r} is no generalist; take one")
             learned += _sources_of(policy) if policy else []
@@ -176,7 +177,7 @@ class FromScratch(
                 "or 'generalist', which runs in any case"
             )
         for key, name in (("policy", self.policy), ("alil", self.alil)):
-            if name and isinstance(made[name] if name in made else load_policy(name), Generalist):
+            if name and isinstance(known(name, made), Generalist):
                 raise InputError(f"parameter {key!r}: {name!r} is a generalist; name one of Eq. 1")
         if self.budget <= self.initial:
             raise InputError(f"parameter 'budget': more than the {self.initial} initial labels")

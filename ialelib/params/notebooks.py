@@ -32,8 +32,9 @@ from ialelib.params.types import (
     StrategyName,
     TablePath,
     Widths,
+    known,
 )
-from ialelib.policy import Policy, fresh_policy, load_policy
+from ialelib.policy import Policy, fresh_policy
 from ialelib.recipes import RECIPES, Recipe
 from ialelib.state import PARTS
 from ialelib.utils.errors import InputError
@@ -206,8 +207,7 @@ def can_transfer(
     Raises:
         InputError: that names the parameter with the policies, `key`.
     """
-    known = {name: made[name] if name in made else load_policy(name) for name in names}
-    policies = {name: found for name, found in known.items() if found is not None}
+    policies = {name: found for name in names if (found := known(name, made)) is not None}
     for dataset in datasets:
         images = data.load_data(dataset)
         config.check(images)

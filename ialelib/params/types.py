@@ -47,9 +47,13 @@ def _distinct(items: list[T]) -> bool:
     return len({repr(item) for item in items}) == len(items)
 
 
+def known(name: str, made: Made) -> AnyPolicy | None:
+    """The policy of that name; None for one that the batch makes and that cannot be told yet."""
+    return made[name] if name in made else load_policy(name)
+
+
 def _trained(name: str, info: ValidationInfo) -> str:
-    if name not in (info.context or NOTHING):
-        load_policy(name)
+    known(name, info.context or NOTHING)
     return name
 
 
