@@ -23,19 +23,8 @@ def overall(areas: pd.DataFrame) -> pd.DataFrame:
     return table[table["dataset"] == proof.MEAN].set_index("strategy")
 
 
-def test_the_table_of_tests_follows_from_that_of_areas(areas: pd.DataFrame) -> None:
-    published = pd.read_csv(f"{START}_tests.csv")
-    found = proof.against(areas, "generalist")
-    pd.testing.assert_frame_equal(published[list(found.columns)], found)
-
-
-def test_every_setting_counts_once(areas: pd.DataFrame) -> None:
-    single = areas[areas["dataset"] != proof.MEAN]
-    assert single["dataset"].nunique() == 6
-    pd.testing.assert_series_equal(
-        areas[areas["dataset"] == proof.MEAN].set_index(proof.CYCLE[1:])["gain"].sort_index(),
-        single.groupby(proof.CYCLE[1:])["gain"].mean().sort_index(),
-    )
+def test_there_are_six_settings(areas: pd.DataFrame) -> None:
+    assert areas.loc[areas["dataset"] != proof.MEAN, "dataset"].nunique() == 6
 
 
 def test_its_mean_gain_is_the_largest(areas: pd.DataFrame) -> None:
