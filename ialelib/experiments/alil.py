@@ -60,8 +60,7 @@ def run(
     """ALIL's cycles at the sizes of `config`, to compare with those of `paired.compare`; resumable.
 
     Same split, initial labels and weights for the same seed; sub-pools of its own. Columns as in
-    `run_cycle`, but the strategy is "alil", seconds are summed and `chosen` joined over the
-    acquisitions between two sizes.
+    `run_cycle`; the strategy is "alil".
 
     Raises:
         InputError: as `cycle.check`, before anything is trained.
@@ -69,10 +68,18 @@ def run(
     single = paired.compare(
         data, one_at_a_time(config), ["alil"], seeds, folder, {"alil": policy}, processes
     )
+    return at_sizes(single, config)
+
+
+def at_sizes(single: pd.DataFrame, config: CycleConfig) -> pd.DataFrame:
+    """Cycles of `one_at_a_time` at the sizes of `config`.
+
+    Seconds are summed and `chosen` joined over the acquisitions between two sizes.
+    """
     sizes = [*range(config.initial, config.budget, config.acq), config.budget, float("inf")]
     batch = pd.cut(single["labels"], sizes, right=False, labels=False).rename("batch")
     columns: dict[Any, Any] = dict.fromkeys(single, "first")
     columns |= {"fit_seconds": "sum", "query_seconds": "sum"}
     columns["chosen"] = lambda chosen: " ".join(chosen).strip()
-    grouped = single.groupby(["seed", batch], sort=False)
+    grouped = single.groupby(["dataset", "seed", batch], sort=False)
     return grouped.agg(columns).reset_index(drop=True)

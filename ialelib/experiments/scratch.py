@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ialelib.cycle import CycleConfig, check
+from ialelib.cycle import CycleConfig
 from ialelib.data import DataSet
 from ialelib.experiments import alil, paired
 from ialelib.policy import AnyPolicy, Policy
@@ -31,8 +31,8 @@ def run(
     Rows as in `cycle.run_cycle`, with a column n; a `dataset` is "fmnist-10k, cnn", as each pair is
     a setting of its own. `config` has what all cycles share: labels, acquisition size, recipe. All
     settings of a seed run before those of the next, so that a run cut short is still paired.
-    ALIL, whose policy is the `rival`, runs last, with sub-pools of its own (`alil.run`), and stands
-    beside every n.
+    ALIL, whose policy is the `rival`, runs last, with sub-pools of its own, and stands beside every
+    n (`alil.at_sizes`).
 
     Raises:
         InputError: as `cycle.check`, before anything is run.
@@ -42,15 +42,14 @@ def run(
         here = replace(config, classifier=classifier, n=n)
         tasks = paired.tasks(data, here, strategies, [seed], folder, policies)
         groups.append((tasks, {"n": n, "dataset": f"{data.name}, {classifier}"}))
+    singles: list[cache.Group] = []
     if rival:
         for classifier, data in product(classifiers, sets):
-            single = alil.one_at_a_time(replace(config, classifier=classifier))
-            check(data, single, ["alil"], {"alil": rival})
+            here = alil.one_at_a_time(replace(config, classifier=classifier))
+            tasks = paired.tasks(data, here, ["alil"], seeds, folder, {"alil": rival})
+            singles.append((tasks, {"dataset": f"{data.name}, {classifier}"}))
     tables = [cache.run_groups(groups, processes, "cycles")]
-    if rival:
-        for classifier, data in product(classifiers, sets):
-            here = replace(config, classifier=classifier)
-            table = alil.run(data, here, rival, seeds, folder, processes)
-            table["dataset"] = f"{data.name}, {classifier}"
-            tables += [table.assign(n=n) for n in sizes]
+    if singles:
+        table = alil.at_sizes(cache.run_groups(singles, processes, "ALIL"), config)
+        tables += [table.assign(n=n) for n in sizes]
     return pd.concat(tables, ignore_index=True)
