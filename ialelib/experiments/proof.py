@@ -81,7 +81,9 @@ def way_to_oracle(table: pd.DataFrame, policy: str) -> pd.DataFrame:
 
     Of mean AUBC over data sets and the seeds that the oracle has: (policy - best) / (oracle -
     best). Columns: n, seeds, best (the name), gain (policy - best), oracle (oracle - best), share,
-    low, high (95% bootstrap interval over seeds; the best is found anew in every sample).
+    low, high (95% bootstrap interval over seeds; the best is found anew in every sample). There is
+    no share, NaN, where the oracle is not ahead of the best, and no interval where it is not so in
+    every sample.
 
     Raises:
         InputError: seeds of the oracle that a strategy lacks, or no oracle at all.
@@ -97,7 +99,8 @@ def way_to_oracle(table: pd.DataFrame, policy: str) -> pd.DataFrame:
         low, high = np.quantile(_shares(wide, policy), [0.025, 0.975])
         lead, most = mean[policy] - mean[best], mean[ORACLE] - mean[best]
         found = {"n": n, "seeds": len(wide), "best": best, "gain": lead, "oracle": most}
-        rows.append(found | {"share": lead / most, "low": low, "high": high})
+        share = lead / most if most > 0 else np.nan
+        rows.append(found | {"share": share, "low": low, "high": high})
     return pd.DataFrame(rows)
 
 
@@ -107,4 +110,5 @@ def _shares(wide: pd.DataFrame, policy: str) -> np.ndarray:
     names = [policy, ORACLE, *wide.columns.difference([policy, ORACLE])]
     mean_B_S = wide[names].to_numpy()[seeds].mean(1)
     best_B = mean_B_S[:, 2:].max(1)
-    return (mean_B_S[:, 0] - best_B) / (mean_B_S[:, 1] - best_B)
+    way_B = mean_B_S[:, 1] - best_B
+    return (mean_B_S[:, 0] - best_B) / np.where(way_B > 0, way_B, np.nan)

@@ -99,6 +99,13 @@ def test_its_interval_is_wider_the_more_seeds_differ() -> None:
     assert again == [found]
 
 
+def test_there_is_no_share_of_a_way_that_leads_back() -> None:
+    aubc = {"random": LOW, "fair": HIGH, "mine": MIDDLE, "oracle": [x - 0.01 for x in HIGH]}
+    (found,) = proof.way_to_oracle(table(aubc), "mine").to_dict("records")
+    assert found["oracle"] < 0
+    assert np.isnan([found[name] for name in ("share", "low", "high")]).all()
+
+
 def test_without_an_oracle_there_is_no_way_to_it() -> None:
     with pytest.raises(InputError, match="no curves of the oracle"):
         proof.way_to_oracle(table({"random": LOW, "mine": HIGH}), "mine")
