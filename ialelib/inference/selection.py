@@ -17,6 +17,7 @@ from ialelib.inference import adapt
 from ialelib.inference.embedded import Embedded
 from ialelib.inference.images import Images, length, rows
 from ialelib.inference.outputs import Classify, Outputs, outputs_of
+from ialelib.oracle import ORACLE
 from ialelib.policy import GENERALIST, AnyPolicy, Policy, load_policy
 from ialelib.state import State, describe
 from ialelib.utils.errors import InputError, unknown
@@ -129,6 +130,11 @@ def _chooser(policy: str | Path | AnyPolicy) -> AnyPolicy | Expert:
     """A policy, or the function of a strategy."""
     if isinstance(policy, str) and policy in STRATEGIES:
         return EXPERTS[policy]
+    if policy == ORACLE:
+        raise InputError(
+            "the oracle knows the true labels of the pool: it is the upper line of comparisons "
+            "(iale.run_cycle), not a way to choose"
+        )
     if isinstance(policy, str) and policy in ASK_AGAIN:
         raise InputError(
             f"{policy!r} asks the classifier again, or further ones: run it in a cycle "

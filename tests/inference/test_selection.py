@@ -379,6 +379,7 @@ class NeverRun(nn.Module):
             {"policy": "uherdin"},
             "did you mean 'uherding'. Accepted: badge, .*mnist-cnn, .*uherding",
         ),
+        ({"policy": "oracle"}, "the oracle knows the true labels"),
         ({"policy": "ensemble"}, r"'ensemble' asks .*iale.run_cycle.*: random, .*uherding, bait"),
         ({"rule": "poll"}, "unknown rule 'poll'; did you mean 'pool'"),
         ({"batch_size": 0}, "batch_size must be 1 or more"),
