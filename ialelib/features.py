@@ -55,6 +55,14 @@ GROWING = (
 NAMES = STATIC + GROWING
 
 
+def misfit(logits_L_C: Tensor, labels_L: Tensor) -> float:
+    """Share of the labelled samples that the classifier gets wrong: it is not trained to the end.
+
+    A number of the classifier, not of a candidate: the weights of all features may change with it.
+    """
+    return float((logits_L_C.argmax(1) != labels_L).float().mean())
+
+
 def margin(probs_N_C: Tensor) -> Tensor:
     """log(p(1) - p(2) + 0.02) for the two most likely classes, N."""
     return (margins(probs_N_C) + 0.02).log()

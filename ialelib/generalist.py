@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ialelib.experts import Query, margins
-from ialelib.features import NAMES, STATIC, Batch
+from ialelib.features import NAMES, STATIC, Batch, misfit
 from ialelib.greedy import check_finite, check_offer
 from ialelib.utils.cpu import one_thread
 from ialelib.utils.errors import InputError
@@ -22,28 +22,30 @@ TIES = 1e-6
 """Largest random number that is added to a score."""
 SHORTLIST = 4000
 """Candidates that all features are computed of; of more, so many are taken (`shortlist`)."""
+SHAPES = (len(NAMES), 2), (len(NAMES), 3)
 CHUNK = 10_000
 """Candidates whose probabilities are in memory at a time."""
 
 
 @dataclass(frozen=True, eq=False)
 class Generalist:
-    """Scores of single candidates, linear in their features: w_f + v_f log(L / C) for feature f.
+    """Scores of single candidates, linear in their features.
 
-    `weight_F_2` holds w and v in the order of `features.NAMES`. `about` says how they were found.
+    Feature f weighs w_f + v_f log(L / C) + u_f m for the classifier's `misfit` m. `weight_F_K`
+    holds w, v and, if K is 3, u in the order of `features.NAMES`. `about` says how they were found.
 
     Raises:
         InputError: another number of weights, or some that are not finite.
     """
 
-    weight_F_2: Tensor
+    weight_F_K: Tensor
     about: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.weight_F_2.shape != (len(NAMES), 2) or not self.weight_F_2.isfinite().all():
+        shape = tuple(self.weight_F_K.shape)
+        if shape not in SHAPES or not self.weight_F_K.isfinite().all():
             raise InputError(
-                f"the generalist needs finite weights, {len(NAMES)} x 2, not of shape "
-                f"{tuple(self.weight_F_2.shape)}"
+                f"the generalist needs finite weights, {len(NAMES)} x 2 or 3, not of shape {shape}"
             )
 
     def check(self, classes: int, embedding: int) -> None:
@@ -51,8 +53,10 @@ class Generalist:
 
     def select(self, query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
         """`choose` with an expert's signature."""
-        known = query.embedding_N_D, query.labelled_embedding_L_D
-        return self.choose(query.probs_N_C, *known, torch.from_numpy(query.labels_L), acq, rng)
+        labels_L = torch.from_numpy(query.labels_L)
+        known = query.embedding_N_D, query.labelled_embedding_L_D, labels_L
+        missed = misfit(query.labelled_logits_L_C, labels_L)
+        return self.choose(query.probs_N_C, *known, acq, rng, missed)
 
     def choose(
         self,
@@ -62,10 +66,12 @@ class Generalist:
         labels_L: Tensor,
         acq: int,
         rng: np.random.Generator,
+        misfit: float = 0.0,
     ) -> np.ndarray:
         """`acq` positions: the best candidate given the batch so far, one after the other.
 
         From more than `SHORTLIST` candidates, which may lie in mapped files, those of `shortlist`.
+        `misfit` is `features.misfit`, of a classifier that is right on all its labels by default.
 
         Raises:
             InputError: more than there are candidates.
@@ -73,7 +79,7 @@ class Generalist:
         check_offer(acq, len(probs_N_C))
         some_S = shortlist(partial(read, probs_N_C), len(probs_N_C), acq, rng)
         offered = read(probs_N_C, some_S), read(embedding_N_D, some_S)
-        chosen_A, _ = self.pick(*offered, labelled_embedding_L_D, labels_L, acq, rng)
+        chosen_A, _ = self.pick(*offered, labelled_embedding_L_D, labels_L, acq, rng, misfit)
         return some_S[chosen_A]
 
     @one_thread()
@@ -86,6 +92,7 @@ class Generalist:
         labels_L: Tensor,
         acq: int,
         rng: np.random.Generator,
+        misfit: float = 0.0,
     ) -> tuple[np.ndarray, Tensor]:
         """`choose` from all of these candidates: positions, and everyone's scores at each, A x N.
 
@@ -102,7 +109,7 @@ class Generalist:
                 f"they have {probs_N_C.shape[1]} columns, and labels reach {labels_L.max()}"
             )
         batch = Batch(probs_N_C, embedding_N_D, labelled_embedding_L_D, labels_L, rng)
-        weight_F = self.weights(len(labels_L) / probs_N_C.shape[1])
+        weight_F = self.weights(len(labels_L) / probs_N_C.shape[1], misfit)
         score_N = batch.static_N_F @ weight_F[: len(STATIC)]
         score_N += TIES * torch.from_numpy(rng.random(len(score_N))).float()
         chosen: list[int] = []
@@ -115,14 +122,15 @@ class Generalist:
             chosen.append(int(now_N.nan_to_num(-torch.inf).argmax()))
         return np.array(chosen, dtype=np.int64), score_A_N
 
-    def weights(self, labels_per_class: float) -> Tensor:
-        """The weight of every feature at a number of labels per class, F."""
-        return self.weight_F_2 @ torch.tensor([1.0, math.log(labels_per_class)])
+    def weights(self, labels_per_class: float, misfit: float = 0.0) -> Tensor:
+        """The weight of every feature at a number of labels per class and a misfit, F."""
+        state_K = torch.tensor([1.0, math.log(labels_per_class), misfit])
+        return self.weight_F_K @ state_K[: self.weight_F_K.shape[1]]
 
     def fingerprint(self) -> str:
         """12 hexadecimal digits that change with any weight and with the features."""
         digest = hashlib.sha256(repr(NAMES).encode())
-        digest.update(self.weight_F_2.numpy().tobytes())
+        digest.update(self.weight_F_K.numpy().tobytes())
         return digest.hexdigest()[:12]
 
 

@@ -132,7 +132,7 @@ AnyPolicy = Policy | Generalist
 def save_policy(policy: AnyPolicy, path: Path) -> None:
     """Write a policy as safetensors; what is needed to use it, and `about`, go in the header."""
     if isinstance(policy, Generalist):
-        kind, tensors = GENERALIST, {"weight_F_2": policy.weight_F_2.contiguous()}
+        kind, tensors = GENERALIST, {"weight_F_K": policy.weight_F_K.contiguous()}
         header: dict[str, Any] = {"features": NAMES}
     else:
         kind, tensors = "policy", policy.state_dict()
@@ -196,7 +196,7 @@ def _policy(header: dict[str, Any], weights: dict[str, Tensor]) -> Policy:
 def _generalist(header: dict[str, Any], weights: dict[str, Tensor]) -> Generalist:
     if tuple(header["features"]) != NAMES:
         raise ValueError("it reads other features than those of this version")
-    return Generalist(weights["weight_F_2"], header["about"])
+    return Generalist(weights["weight_F_K"], header["about"])
 
 
 def fresh_policy(

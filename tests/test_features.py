@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ialelib import features
-from ialelib.features import NAMES, STATIC, Batch, Cover, Gradients, Variance
+from ialelib.features import NAMES, STATIC, Batch, Cover, Gradients, Variance, misfit
 
 N, L, C, D = 40, 9, 3, 6
 
@@ -224,3 +224,8 @@ def test_equal_candidates_are_told_apart_by_nothing() -> None:
     both = everything(found)
     assert both.isfinite().all()
     assert (both - both[:1]).abs().amax(0)[: NAMES.index("variance")].max() < 0.2
+
+
+def test_misfit_is_the_share_of_labels_that_are_missed() -> None:
+    logits_L_C = torch.tensor([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0], [0.0, 0.1]])
+    assert misfit(logits_L_C, torch.tensor([0, 1, 1, 1])) == 0.25

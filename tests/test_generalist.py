@@ -1,4 +1,4 @@
-"""The generalist: greedy choice, weights that change with the labels, any classifier, files."""
+"""The generalist: greedy choice, weights that change with labels and misfit, any classifier."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,10 @@ from torch import Tensor
 
 import ialelib as iale
 from ialelib.data import DataSet
+from ialelib.experts import Query, margins
 from ialelib.features import NAMES, STATIC, Batch
+from ialelib.models import Architecture, build
+from ialelib.training import predict
 from ialelib.utils.errors import InputError
 
 N, L, D, C, ACQ = 60, 8, 12, 4, 7
@@ -25,12 +28,12 @@ def state(classes: int = C, width: int = D, size: int = N) -> State:
     return probs_N_C, pool_N_D, known_L_D, torch.arange(L) % classes
 
 
-def weighing(**weights: tuple[float, float]) -> iale.Generalist:
-    """A policy that looks at the features named, by constant and age."""
-    weight_F_2 = torch.zeros(len(NAMES), 2)
+def weighing(**weights: tuple[float, ...]) -> iale.Generalist:
+    """A policy that looks at the features named, by constant, age and misfit."""
+    weight_F_K = torch.zeros(len(NAMES), max([2, *map(len, weights.values())]))
     for name, pair in weights.items():
-        weight_F_2[NAMES.index(name)] = torch.tensor(pair)
-    return iale.Generalist(weight_F_2)
+        weight_F_K[NAMES.index(name)] = torch.tensor(pair)
+    return iale.Generalist(weight_F_K)
 
 
 def chosen(policy: iale.Generalist, given: State, acq: int = ACQ, seed: int = 0) -> list[int]:
@@ -64,6 +67,27 @@ def test_weights_change_with_the_labels_per_class() -> None:
     early, late = policy.weights(1.0), policy.weights(float(np.e))
     assert early[NAMES.index("margin")] == -1
     assert late[NAMES.index("margin")] == pytest.approx(1)
+
+
+def test_weights_change_with_the_classifiers_misfit() -> None:
+    policy = weighing(margin=(-1.0, 0.0, 4.0))
+    assert policy.weights(3.0)[NAMES.index("margin")] == -1
+    assert policy.weights(3.0, misfit=0.5)[NAMES.index("margin")] == 1
+    assert weighing(margin=(-1.0, 0.0)).weights(3.0, misfit=0.5)[NAMES.index("margin")] == -1
+
+
+def test_a_classifier_that_misses_its_labels_is_asked_for_other_samples() -> None:
+    policy, data = weighing(margin=(-1.0, 0.0, 4.0)), clouds()
+    model = build(Architecture("mlp", data.classes, data.shape), seed=0).eval()
+    known = data.train_inputs[:L]
+    right = predict(model, known)[0].argmax(1).numpy()
+    wrong = np.where(np.arange(L) < L // 2, (right + 1) % data.classes, right)
+    rng = np.random.default_rng
+    queries = [Query(model, data.train_inputs[L:], known, labels) for labels in (right, wrong)]
+    margin_N = margins(queries[0].probs_N_C)
+    sure, unsure = (margin_N[policy.select(query, ACQ, rng(0))] for query in queries)
+    assert sure.max() == margin_N.topk(ACQ, largest=False).values.max()
+    assert unsure.min() == margin_N.topk(ACQ).values.min()
 
 
 @pytest.mark.parametrize(("classes", "width", "size"), [(2, 3, 20), (30, 200, 50), (C, D, 1500)])
@@ -111,7 +135,7 @@ def test_weights_that_do_not_fit_are_refused() -> None:
 
 def test_file_gives_the_same_policy_again(tmp_path: Path) -> None:
     path = tmp_path / "mine.safetensors"
-    made = iale.Generalist(COVERING.weight_F_2, {"seed": 3})
+    made = iale.Generalist(COVERING.weight_F_K, {"seed": 3})
     iale.save_policy(made, path)
     back = iale.load_policy(path)
     assert isinstance(back, iale.Generalist)
@@ -122,7 +146,7 @@ def test_file_gives_the_same_policy_again(tmp_path: Path) -> None:
 def test_file_of_another_versions_features_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "old.safetensors"
     header = {"generalist": json.dumps({"features": NAMES[1:], "about": {}})}
-    save_file({"weight_F_2": torch.zeros(len(NAMES) - 1, 2)}, path, header)
+    save_file({"weight_F_K": torch.zeros(len(NAMES) - 1, 2)}, path, header)
     with pytest.raises(InputError, match="other features"):
         iale.load_policy(path)
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from ialelib.cycle import CycleConfig
 from ialelib.data import DataSet, load_data
@@ -102,11 +101,14 @@ def run(
 
 
 def ablations(policy: Generalist) -> dict[str, Generalist]:
-    """The policy without each of its features, and without what changes with the labels."""
+    """The policy without each feature, and without what changes with the labels or the misfit."""
     found = {}
     for place, name in enumerate(NAMES):
-        weight_F_2 = policy.weight_F_2.clone()
-        weight_F_2[place] = 0
-        found[f"without_{name}"] = Generalist(weight_F_2)
-    constant = policy.weight_F_2 * torch.tensor([1.0, 0.0])
-    return found | {"without_age": Generalist(constant)}
+        weight_F_K = policy.weight_F_K.clone()
+        weight_F_K[place] = 0
+        found[f"without_{name}"] = Generalist(weight_F_K)
+    for column, name in enumerate(("age", "misfit")[: policy.weight_F_K.shape[1] - 1], start=1):
+        weight_F_K = policy.weight_F_K.clone()
+        weight_F_K[:, column] = 0
+        found[f"without_{name}"] = Generalist(weight_F_K)
+    return found

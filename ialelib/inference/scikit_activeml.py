@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from typing_extensions import override
 
+from ialelib.features import misfit
 from ialelib.generalist import Generalist, shortlist
 from ialelib.inference import adapt, selection
 from ialelib.inference.outputs import Classify, Outputs
@@ -122,7 +123,8 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
         some_S = shortlist(probs_N_C.__getitem__, len(probs_N_C), acq, rng)
         offered = probs_N_C[some_S], asked.embedding_N_D[some_S]
         known = labelled.embedding_N_D, torch.from_numpy(labels_L)
-        chosen_A, score_A_S = generalist.pick(*offered, *known, acq, rng)
+        missed = misfit(labelled.logits_N_C, known[1])
+        chosen_A, score_A_S = generalist.pick(*offered, *known, acq, rng, missed)
         return some_S[chosen_A], some_S, score_A_S.numpy()
 
     def _codes(self, labels_L: np.ndarray) -> np.ndarray:

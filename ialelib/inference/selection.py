@@ -190,14 +190,10 @@ def chosen(
     rule: str = "pool",
 ) -> np.ndarray:
     """Positions of the batch among the candidates `seen`, given the labelled samples `known`."""
-    if isinstance(policy, Generalist):
-        embeddings = seen.embedding_N_D, known.embedding_N_D
-        return policy.choose(
-            seen.logits_N_C.softmax(1), *embeddings, torch.from_numpy(labels_L), acq, rng
-        )
     if isinstance(policy, Policy):
         return policy.choose(adapt.adapted(state_of(seen, known, labels_L), policy, rule), acq, rng)
-    return policy(Predicted(seen, known, labels_L), acq, rng)
+    acquire = policy.select if isinstance(policy, Generalist) else policy
+    return acquire(Predicted(seen, known, labels_L), acq, rng)
 
 
 def candidate_rng(seed: int, labels: int) -> np.random.Generator:

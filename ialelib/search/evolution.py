@@ -51,7 +51,7 @@ def search_policy(
     """
     import cma  # takes half a second, with matplotlib
 
-    begin = (start.weight_F_2 / start.weight_F_2.norm()).double().numpy()
+    begin = (start.weight_F_K / start.weight_F_K.norm()).double().numpy()
     rng = stream(config.seed, "search")
     settings = {
         "popsize": config.candidates,

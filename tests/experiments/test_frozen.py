@@ -33,14 +33,15 @@ def run(targets: list[Target], folder: Path, oracle_seeds: Sequence[int] = ()) -
 
 
 def test_an_ablation_lacks_one_feature_alone() -> None:
-    whole = torch.arange(1.0, 2 * len(NAMES) + 1).reshape(-1, 2)
+    whole = torch.arange(1.0, 3 * len(NAMES) + 1).reshape(-1, 3)
     found = frozen.ablations(Generalist(whole))
-    assert len(found) == len(NAMES) + 1
-    differs = found["without_density"].weight_F_2 != whole
+    assert len(found) == len(NAMES) + 2
+    differs = found["without_density"].weight_F_K != whole
     assert differs.nonzero()[:, 0].unique().tolist() == [NAMES.index("density")]
-    constant = found["without_age"].weight_F_2
-    assert not constant[:, 1].any()
-    assert torch.equal(constant[:, 0], whole[:, 0])
+    for column, name in ((1, "age"), (2, "misfit")):
+        changed = (found[f"without_{name}"].weight_F_K != whole).any(0)
+        assert changed.nonzero()[:, 0].tolist() == [column]
+    assert "without_misfit" not in frozen.ablations(Generalist(whole[:, :2]))
 
 
 # Cycles

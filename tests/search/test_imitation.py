@@ -22,8 +22,8 @@ def test_learns_which_feature_makes_batches_good() -> None:
     loss = -features[:, good] + 0.1 * rng.normal(size=300)
     moments = {"task": np.arange(300) // 100, "moment": np.arange(300) // 50, "loss": loss}
     table = pd.DataFrame(features, columns=COLUMNS).assign(**moments)
-    weight_F_2 = fit(table, ridge=1e-3).weight_F_2
-    assert weight_F_2.flatten().argmax() == good
+    weight_F_K = fit(table, ridge=1e-3).weight_F_K
+    assert weight_F_K.flatten().argmax() == good
     assert COLUMNS[2 * NAMES.index("density")] == "density_constant"
 
 
@@ -48,4 +48,4 @@ def test_resumes_bit_for_bit_in_several_processes(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(
         table.drop(columns="commit"), other.drop(columns="commit"), check_exact=True
     )
-    assert torch.isfinite(policy.weight_F_2).all()
+    assert torch.isfinite(policy.weight_F_K).all()
