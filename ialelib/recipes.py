@@ -65,6 +65,7 @@ RECIPES: dict[str, Recipe] = {
     "paper": Recipe(epochs=100, precision="auto"),
     "fast": Recipe(steps=100, batch_size=32, lr=4e-3, warmup=0.1, cosine=True, precision="auto"),
     "growing": Recipe(24, 50, lr=3e-3, warmup=0.1, cosine=True, precision="auto"),
+    "short": Recipe(steps=25, batch_size=32, lr=3e-3, precision="auto"),
     "warm": Recipe(steps=40, batch_size=32, lr=1e-3, precision="auto"),
     "toy": Recipe(steps=50, batch_size=64, lr=2e-2, cosine=True),
 }
@@ -74,7 +75,8 @@ def recipe(name: str) -> Recipe:
     """The recipe of that name.
 
     "paper" is Sec. 4.2's; "growing" as accurate with fewer steps, "fast" nearly so up to 300 labels
-    (11_training_cost); "warm" fine-tunes a classifier for ranking experts; "toy" is for Fig. 1.
+    (11_training_cost); "short" leaves a classifier half trained; "warm" fine-tunes one for ranking
+    experts; "toy" is for Fig. 1.
 
     Raises:
         InputError: no such recipe.

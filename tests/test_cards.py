@@ -50,15 +50,15 @@ def test_a_published_policy_lies_beside_its_card(
 
 def test_the_generalists_card_says_how_it_was_searched(tmp_path: Path) -> None:
     about = {"search": {"generations": 2, "seed": 5}, "views": ["mnist"]}
-    policy = Generalist(torch.ones(len(NAMES), 2), about)
-    generations = pd.DataFrame({"generation": [0, 0, 1, 1], "aubc": [0.5, 0.6, 0.6, 0.7]})
-    history = generations.assign(candidate=[0, 1, 0, 1], task=0, seconds=30.0)
+    policy = Generalist(torch.ones(len(NAMES), 3), about)
+    generations = pd.DataFrame({"generation": [0, 0, 1, 1], "gain": [0.5, 0.6, 0.6, 0.7]})
+    history = generations.assign(stage="search", candidate=[0, 1, 0, 1], task=0, seconds=30.0)
     results = pd.DataFrame({"strategy": ["generalist"], "aubc": [0.87654]})
     cards.write_card(policy, history, results, tmp_path / "mine.md")
     card = (tmp_path / "mine.md").read_text()
     assert policy.fingerprint() in card
-    for row in ("| search generations | 2 |", "| search seed | 5 |", "| 1 | 0.65 |"):
+    for row in ("| search generations | 2 |", "| search seed | 5 |", "| search | 1 | 0.65 |"):
         assert row in card
-    assert "4 cycles of the search: 2 minutes" in card
-    assert f"| {NAMES[0]} | 1.0 | 3.996 |" in card
+    assert "4 cycles of both searches: 2 minutes" in card
+    assert f"| {NAMES[0]} | 1.0 | 3.996 | 4.496 |" in card
     assert "| generalist | 0.8765 |" in card

@@ -47,6 +47,9 @@ class BeyondThePaper(
     samples: PositiveInt
     """Training images of each source and target that are embedded, at most: the first ones."""
     generations: PositiveInt
+    """Of the search on frozen features."""
+    scratch_generations: PositiveInt
+    """Of the search that follows, also on classifiers that are trained from scratch."""
     candidates: PositiveInt
     tasks: PositiveInt
     averaged: PositiveInt
@@ -74,10 +77,11 @@ class BeyondThePaper(
     """With which parts of the policy are left out, for the smallest of `sizes`."""
     processes: PositiveInt
 
-    def training(self) -> tuple[ImitationConfig, SearchConfig]:
-        """Both stages of the training on view."""
+    def training(self) -> tuple[ImitationConfig, SearchConfig, SearchConfig]:
+        """The three stages of the training on view."""
         first = ImitationConfig(rounds=self.rounds, tasks=self.imitated, seed=self.seed)
-        return first, SearchConfig(**self.named(SearchConfig))
+        search = SearchConfig(**self.named(SearchConfig))
+        return first, search, replace(search, generations=self.scratch_generations)
 
     def chosen(self) -> list[Source]:
         """The sources: those of the generalist's training as they are there, others whole."""

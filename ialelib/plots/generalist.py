@@ -17,9 +17,11 @@ from ialelib.metrics import mean_interval
 from ialelib.oracle import ORACLE
 from ialelib.plots.panels import curve_panel, panels
 from ialelib.plots.style import COLOURS, shown, styles
-from ialelib.results import LABELS_PER_CLASS
+from ialelib.results import MOMENTS
 
-EARLY, LATE = COLOURS["mc_dropout"], COLOURS["policy"]
+EARLY, LATE, UNTRAINED = COLOURS["mc_dropout"], COLOURS["policy"], COLOURS["coreset"]
+STAGES = {"search": "frozen features", "scratch": "also trained from scratch"}
+"""What the stages of the search are called in its figure."""
 
 
 def gains(table: pd.DataFrame, columns: int = 6) -> Figure:
@@ -100,45 +102,48 @@ def search(table: pd.DataFrame, window: int = 5) -> Figure:
     """Gain in AUBC over random sampling on the tasks of each generation of a policy search.
 
     A dot is the mean over tasks and candidates, the grey bar reaches from the worst candidate to
-    the best, and the line is the moving mean over `window` generations. `table` has the columns
-    generation, candidate, task and gain (`search.gains_over_random`).
+    the best, and the line is the moving mean over `window` generations. A panel for each stage:
+    their tasks differ. `table` is that of `search.train_generalist`.
     """
-    candidates = table.groupby(["generation", "candidate"])["gain"].mean()
-    found = candidates.groupby("generation").agg(["mean", "min", "max"])
-    smooth = found["mean"].rolling(window, center=True, min_periods=1).mean()
-    figure, ax = plt.subplots(figsize=(7.5, 4), layout="constrained")
-    ax.vlines(found.index, found["min"], found["max"], color="0.8", linewidth=3)
-    ax.plot(found.index, found["mean"], "o", color=LATE, markersize=4, label="mean of candidates")
-    ax.plot(found.index, smooth, color=LATE, label=f"moving mean of {window}")
-    ax.axhline(0, color="0.6", linewidth=1, linestyle=(0, (4, 2)))
-    ax.set(xlabel="generation", ylabel="AUBC minus random sampling's")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    sns.despine(ax=ax)
+    stages = list(table["stage"].unique())
+    figure, axes = plt.subplots(
+        1, len(stages), figsize=(9, 4), sharey=True, squeeze=False, layout="constrained"
+    )
+    for ax, stage in zip(axes[0], stages, strict=True):
+        part = table[table["stage"] == stage]
+        candidates = part.groupby(["generation", "candidate"])["gain"].mean()
+        found = candidates.groupby("generation").agg(["mean", "min", "max"])
+        smooth = found["mean"].rolling(window, center=True, min_periods=1).mean()
+        ax.vlines(found.index, found["min"], found["max"], color="0.8", linewidth=3)
+        dots = {"color": LATE, "markersize": 4, "label": "mean of candidates"}
+        ax.plot(found.index, found["mean"], "o", **dots)
+        ax.plot(found.index, smooth, color=LATE, label=f"moving mean of {window}")
+        ax.axhline(0, color="0.6", linewidth=1, linestyle=(0, (4, 2)))
+        ax.set(xlabel="generation", title=STAGES.get(stage, stage))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        sns.despine(ax=ax)
+    axes[0, 0].set_ylabel("AUBC minus random sampling's")
+    axes[0, -1].legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
 def weights(policy: Generalist) -> Figure:
-    """The weight of each feature at 1 and at 20 labels per class, as parts of a vector of length 1.
+    """The weight of each feature at `MOMENTS`, as parts of a vector of length 1.
 
     The features are standardised over the candidates, so weights compare. Sorted by the early
-    ones; full dots are early, open diamonds late.
+    ones: full dots. Open diamonds are late; crosses are late with a classifier that is half
+    trained, where the policy has weights for that.
     """
-    both = [policy.weights(labels) for labels in LABELS_PER_CLASS]
-    early, late = (weight_F.numpy() / max(float(weight_F.norm()), 1e-12) for weight_F in both)
-    order = np.argsort(early, kind="stable")
+    found = [policy.weights(*state).numpy() for state in MOMENTS.values()]
+    found = [weight_F / max(float(np.linalg.norm(weight_F)), 1e-12) for weight_F in found]
+    order = np.argsort(found[0], kind="stable")
     figure, ax = plt.subplots(figsize=(7.5, 0.26 * len(NAMES) + 1), layout="constrained")
     y = np.arange(len(order))
-    ax.hlines(y, early[order], late[order], color="0.7", linewidth=1.5, zorder=1)
-    ax.plot(early[order], y, "o", color=EARLY, label=f"{LABELS_PER_CLASS[0]} label per class")
-    ax.plot(
-        late[order],
-        y,
-        "D",
-        color=LATE,
-        fillstyle="none",
-        label=f"{LABELS_PER_CLASS[1]} labels per class",
-    )
+    ax.hlines(y, found[0][order], found[1][order], color="0.7", linewidth=1.5, zorder=1)
+    looks = [("o", EARLY), ("D", LATE), ("x", UNTRAINED)][: policy.weight_F_K.shape[1]]
+    for name, weight_F, (marker, colour) in zip(MOMENTS, found, looks, strict=False):
+        filled = "full" if marker == "o" else "none"
+        ax.plot(weight_F[order], y, marker, color=colour, fillstyle=filled, label=name)
     ax.axvline(0, color="0.6", linewidth=1)
     ax.set_yticks(y, [NAMES[i].replace("_", " ") for i in order])
     ax.set(xlabel="weight (of standardised features, length 1)", ylim=(-0.7, len(order) - 0.3))

@@ -1,14 +1,15 @@
-"""Both stages of the generalist's training, one after the other."""
+"""All stages of the generalist's training, one after the other."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
+import torch
 
 from ialelib.data import DataSet
 from ialelib.generalist import Generalist
-from ialelib.search.evolution import SearchConfig, search_policy
+from ialelib.search.evolution import SearchConfig, gains_over_random, search_policy
 from ialelib.search.imitation import ImitationConfig, imitate
 
 
@@ -17,19 +18,35 @@ def train_generalist(
     folder: Path,
     imitation: ImitationConfig | None = None,
     search: SearchConfig | None = None,
+    scratch: SearchConfig | None = None,
     processes: int = 1,
 ) -> tuple[Generalist, pd.DataFrame]:
     """A policy that imitates the oracle and is then improved by search on tasks from `data`.
 
-    Resumable, bit for bit: what is finished lies in `folder`. Returns the policy, and
-    `search_policy`'s table.
+    Imitation and `search` take the views that are embeddings. With `scratch` a second search goes
+    on from there, on tasks of which half or so are images, for classifiers that are trained from
+    scratch: only there the classifier's misfit counts, whose weights begin with 0. Resumable, bit
+    for bit: what is finished lies in `folder`. Returns the policy, and the table of
+    `gains_over_random` with a column stage, "search" or "scratch".
     """
     imitation, search = imitation or ImitationConfig(), search or SearchConfig()
-    start, _ = imitate(data, imitation, folder / "imitation", processes)
-    policy, table = search_policy(data, search, start, folder / "search", processes)
+    images = [view for view in data if view.train_inputs.ndim > 2]
+    embedded = [view for view in data if view.train_inputs.ndim == 2]
     about = {
         "views": [f"{view.name}, {view.classes} classes, {view.fingerprint}" for view in data],
         "imitation": asdict(imitation),
         "search": asdict(search),
     }
-    return replace(policy, about=about), table
+    start, _ = imitate(embedded, imitation, folder / "imitation", processes)
+    stages = {"search": (embedded, search)}
+    if scratch:
+        stages["scratch"] = ([*embedded, *images, *images], scratch)
+        about["scratch"] = asdict(scratch)
+    tables, policy = [], start
+    for stage, (views, config) in stages.items():
+        if stage == "scratch":
+            policy = Generalist(torch.nn.functional.pad(policy.weight_F_K, (0, 1)))
+        policy, table = search_policy(views, config, policy, folder / stage, processes)
+        gains = gains_over_random(table, views, config, folder / f"{stage}_random", processes)
+        tables.append(gains.assign(stage=stage))
+    return replace(policy, about=about), pd.concat(tables, ignore_index=True)

@@ -36,11 +36,11 @@ class Source:
     name: str
     classes: tuple[int, ...] = ()
     samples: int = 12_000
-    views: tuple[int | str, ...] = (96, "pixels")
+    views: tuple[int | str, ...] = (96, "pixels", "images")
 
 
 SOURCES = (
-    Source("cifar100-25k", tuple(range(0, 100, 2)), 20_000, (64, 96, 128)),
+    Source("cifar100-25k", tuple(range(0, 100, 2)), 20_000, (64, 96, 128, "images")),
     Source("emnist-letters"),
     Source("mnist"),
 )
@@ -113,8 +113,8 @@ def draw(data: Sequence[DataSet], seed: int) -> Task:
 
     2 to 50 classes, three in ten times of unequal size; one label of each to begin with, 5 to 20
     at the end (at most 10 batches); half to three times as many in a batch as there are classes;
-    batches of 60 at most, sub-pools of 100 to 2,000. Images get a CNN or an MLP, embeddings the
-    probe.
+    batches of 60 at most, sub-pools of 100 to 2,000. Images get a CNN or an MLP, trained well or
+    for 25 batches only, embeddings the probe.
 
     Raises:
         InputError: views with too few samples for six batches of one.
@@ -135,15 +135,15 @@ def draw(data: Sequence[DataSet], seed: int) -> Task:
     budget = classes + acq * acquisitions
     n = min(max(round(_between(rng, *POOLS)), 2 * acq), spare - acq * (acquisitions - 1))
     if images:
-        classifier = ("cnn", "mlp")[rng.integers(2)]
+        classifier, recipe = ("cnn", "mlp")[rng.integers(2)], ("fast", "short")[rng.integers(2)]
     else:
-        classifier, width = "probe", int(rng.choice(WIDTHS))
+        classifier, recipe, width = "probe", "fast", int(rng.choice(WIDTHS))
         part = replace(
             part,
             train_inputs=part.train_inputs[:, :width].copy(),
             test_inputs=part.test_inputs[:, :width].copy(),
         )
-    return Task(part, CycleConfig(classifier, classes, budget, acq, n), seed)
+    return Task(part, CycleConfig(classifier, classes, budget, acq, n, recipe), seed)
 
 
 def _between(rng: np.random.Generator, low: float, high: float) -> float:

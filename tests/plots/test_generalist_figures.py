@@ -78,24 +78,40 @@ def test_curves_are_the_gains_over_random_sampling() -> None:
 
 def test_the_search_shows_means_over_candidates_and_tasks() -> None:
     rows = [
-        {"generation": g, "candidate": c, "task": t, "gain": g / 10 + c / 100 + t / 1000}
+        {"stage": stage, "generation": g, "candidate": c, "task": t}
+        | {"gain": start + g / 10 + c / 100 + t / 1000}
+        for stage, start in (("search", 0.0), ("scratch", 1.0))
         for g in range(3)
         for c in range(2)
         for t in range(2)
     ]
-    (ax,) = plots.search(pd.DataFrame(rows), window=3).axes
-    means, smooth = (np.asarray(line.get_ydata(), float) for line in ax.get_lines()[:2])
-    assert means == pytest.approx([0.0055, 0.1055, 0.2055])
-    assert smooth == pytest.approx([0.0555, 0.1055, 0.1555])
+    axes = plots.search(pd.DataFrame(rows), window=3).axes
+    assert [ax.get_title() for ax in axes] == ["frozen features", "also trained from scratch"]
+    for ax, start in zip(axes, (0, 1), strict=True):
+        means, smooth = (np.asarray(line.get_ydata(), float) for line in ax.get_lines()[:2])
+        assert means - start == pytest.approx([0.0055, 0.1055, 0.2055])
+        assert smooth - start == pytest.approx([0.0555, 0.1055, 0.1555])
 
 
 def test_weights_are_sorted_and_of_length_1_early_and_late() -> None:
-    weight_F_2 = torch.zeros(len(NAMES), 2)
-    weight_F_2[NAMES.index("density")] = torch.tensor([3.0, -1.0])
-    weight_F_2[NAMES.index("entropy")] = torch.tensor([-4.0, 0.0])
-    (ax,) = plots.weights(Generalist(weight_F_2)).axes
+    weight_F_K = torch.zeros(len(NAMES), 2)
+    weight_F_K[NAMES.index("density")] = torch.tensor([3.0, -1.0])
+    weight_F_K[NAMES.index("entropy")] = torch.tensor([-4.0, 0.0])
+    (ax,) = plots.weights(Generalist(weight_F_K)).axes
     assert (labels(ax)[0], labels(ax)[-1]) == ("entropy", "density")
     early, late = (np.asarray(line.get_xdata(), float) for line in ax.get_lines()[:2])
     assert (early[0], early[-1]) == pytest.approx((-0.8, 0.6))
     assert np.linalg.norm(late) == pytest.approx(1)
     assert late[-1] == pytest.approx((3 - np.log(20)) / np.hypot(3 - np.log(20), 4), rel=1e-3)
+
+
+def test_weights_of_a_half_trained_classifier_are_shown_where_there_are_any() -> None:
+    weight_F_K = torch.zeros(len(NAMES), 3)
+    weight_F_K[NAMES.index("density"), 2] = 4.0
+    weight_F_K[NAMES.index("entropy"), 0] = 1.0
+    (ax,) = plots.weights(Generalist(weight_F_K)).axes
+    early, late, untrained = (np.asarray(line.get_xdata(), float) for line in ax.get_lines()[:3])
+    assert (early == late).all()
+    assert sorted(untrained)[-2:] == pytest.approx([1 / np.sqrt(5), 2 / np.sqrt(5)])
+    _, texts = ax.get_legend_handles_labels()
+    assert texts[-1] == "20, half of them missed"

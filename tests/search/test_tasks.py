@@ -50,8 +50,10 @@ def test_tasks_differ_in_kind() -> None:
 
 def test_images_get_classifiers_that_are_trained_from_scratch() -> None:
     images = load_data("mnist-10k")
-    found = {tasks.draw([images], seed).config.classifier for seed in range(8)}
-    assert found == {"cnn", "mlp"}
+    drawn = [tasks.draw([images], seed).config for seed in range(24)]
+    assert {(config.classifier, config.recipe) for config in drawn} == {
+        (classifier, recipe) for classifier in ("cnn", "mlp") for recipe in ("fast", "short")
+    }
 
 
 def test_only_some_classes_are_taken() -> None:
