@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import delayed, effective_n_jobs
 from torch import Tensor
 
 from ialelib import cycle as cycles
@@ -34,9 +34,10 @@ from ialelib.utils import cache
 from ialelib.utils.cache import identity
 from ialelib.utils.cpu import one_thread
 from ialelib.utils.errors import InputError, unknown
+from ialelib.utils.files import finished
 from ialelib.utils.progress import progress
 from ialelib.utils.seeds import derive, stream
-from ialelib.utils.workers import end_with_parent
+from ialelib.utils.workers import end_with_parent, parallel
 
 EACH_CANDIDATE = "each_candidate"
 """Instead of experts: every candidate of D_sub alone is a batch, for acquisitions of one."""
@@ -121,7 +122,8 @@ def train_policy(
     """Algorithm 1 as a whole; resumable, with a checkpoint after each episode.
 
     Checkpoints are kept in `run_folder(folder, ...)`, so a run is resumed when its parameters are
-    the same, or differ in the number of episodes only; without a folder nothing is kept.
+    the same, or differ in the number of episodes only; without a folder nothing is kept. A damaged
+    checkpoint is set aside, and made again.
 
     Returns the last policy and a row for every episode: loss (of the policy's last epoch),
     acted (share of acquisitions by the policy), seconds (of the roll-out), and one column per
@@ -129,7 +131,7 @@ def train_policy(
     The same seed gives the same policy, bit for bit, interrupted or not.
 
     Raises:
-        InputError: unusable parameters, or a damaged checkpoint.
+        InputError: unusable parameters.
     """
     config.check(data)
     done: list[Rollout] = []
@@ -140,8 +142,7 @@ def train_policy(
     with cache.kept_in(folder) as parent:
         run = run_folder(parent, data, config)
         for numbers in progress(rounds, len(rounds), "rounds"):
-            _roll_out_all(run, data, config, numbers, policy, processes)
-            done += [rollouts.load_rollout(_episode(run, number)) for number in numbers]
+            done += _roll_out_all(run, data, config, numbers, policy, processes)
             policy = _refit(run, data.name, config, numbers[-1], done)
             losses += [policy.about["losses"][-1]] * len(numbers)
             note(f"episode {numbers[-1]} of {config.episodes}: loss {losses[-1]:.3f}")
@@ -321,18 +322,21 @@ def _roll_out_all(
     numbers: Sequence[int],
     policy: Policy | None,
     processes: int,
-) -> None:
-    """Roll out the episodes of a round that are not in `folder` yet.
+) -> list[Rollout]:
+    """The episodes of a round; those that are not in `folder` yet are rolled out.
 
     A single episode uses all processes for its classifiers; several get one process each.
     """
-    todo = [number for number in numbers if not _episode(folder, number).exists()]
+    paths = {number: _episode(folder, number) for number in numbers}
+    kept = {number: finished(path, rollouts.load_rollout) for number, path in paths.items()}
+    todo = [number for number, rollout in kept.items() if rollout is None]
     inside = processes if len(todo) == 1 else 1
     tasks = [
-        delayed(_roll_out_to)(_episode(folder, number), data, config, number, policy, inside)
+        delayed(_roll_out_to)(paths[number], data, config, number, policy, inside)
         for number in todo
     ]
-    Parallel(min(processes, max(1, len(todo))))(tasks)
+    parallel(min(processes, max(1, len(todo))))(tasks)
+    return [kept[number] or rollouts.load_rollout(path) for number, path in paths.items()]
 
 
 def _roll_out_to(
@@ -352,18 +356,19 @@ def _refit(
 ) -> Policy:
     """The policy after an episode (Alg. 1, line 16), from its checkpoint where there is one."""
     path = folder / f"policy-{episode:03d}.safetensors"
-    if not path.exists():
-        seed = derive(config.seed, "policy", episode)
-        examples = rollouts.examples(done, config.target)
-        policy, losses = fit_policy(examples, config.parts, config.policy, seed)
-        policy.about = {
-            "dataset": dataset,
-            "episodes": episode,
-            "losses": losses,
-            "imitation": config.as_dict(),
-        }
-        policies.save_policy(policy, path)
-    return cast(Policy, policies.load_policy(path))
+    if kept := finished(path, policies.load_network):
+        return kept
+    seed = derive(config.seed, "policy", episode)
+    examples = rollouts.examples(done, config.target)
+    policy, losses = fit_policy(examples, config.parts, config.policy, seed)
+    policy.about = {
+        "dataset": dataset,
+        "episodes": episode,
+        "losses": losses,
+        "imitation": config.as_dict(),
+    }
+    policies.save_policy(policy, path)
+    return policies.load_network(path)
 
 
 def run_folder(parent: Path, data: DataSet, config: DaggerConfig) -> Path:

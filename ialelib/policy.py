@@ -13,8 +13,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -22,10 +20,10 @@ from ialelib.experts import Query, top
 from ialelib.features import NAMES
 from ialelib.generalist import Generalist
 from ialelib.state import FULL, NOT_FINITE, State, StateParts, encode, observe, widths
+from ialelib.utils import tensors
 from ialelib.utils.adam import Adam
 from ialelib.utils.cpu import one_thread
 from ialelib.utils.errors import InputError, unknown
-from ialelib.utils.files import atomic
 from ialelib.utils.seeds import derive
 
 GENERALIST = "generalist"
@@ -132,18 +130,17 @@ AnyPolicy = Policy | Generalist
 def save_policy(policy: AnyPolicy, path: Path) -> None:
     """Write a policy as safetensors; what is needed to use it, and `about`, go in the header."""
     if isinstance(policy, Generalist):
-        kind, tensors = GENERALIST, {"weight_F_K": policy.weight_F_K.contiguous()}
+        kind, weights = GENERALIST, {"weight_F_K": policy.weight_F_K}
         header: dict[str, Any] = {"features": NAMES}
     else:
-        kind, tensors = "policy", policy.state_dict()
+        kind, weights = "policy", policy.state_dict()
         header = {
             "classes": policy.classes,
             "embedding": policy.embedding,
             "parts": asdict(policy.parts),
             "hidden": policy.hidden,
         }
-    with atomic(path) as temporary:
-        save_file(tensors, temporary, {kind: json.dumps(header | {"about": policy.about})})
+    tensors.save(weights, {kind: json.dumps(header | {"about": policy.about})}, path)
 
 
 def load_policy(policy: str | Path | AnyPolicy, others: Iterable[str] = ()) -> AnyPolicy:
@@ -160,13 +157,13 @@ def load_policy(policy: str | Path | AnyPolicy, others: Iterable[str] = ()) -> A
         raise InputError(f"policy must be a name, a file or a policy, not {policy!r}")
     path = _find(policy, others)
     try:
-        with safe_open(path, "pt") as file:
-            headers = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        weights, headers = tensors.load(path)
+        if not all(_plain(weight) for weight in weights.values()):
+            raise ValueError("some weights are no finite 32-bit numbers")
         if GENERALIST in headers:
             return _generalist(json.loads(headers[GENERALIST]), weights)
         return _policy(json.loads(headers["policy"]), weights)
-    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError) as error:
+    except (tensors.DamagedError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(
             f"{path} is not a readable policy file ({error}); get it again, or train one with "
             "notebooks/02_policy_training.ipynb"
@@ -183,6 +180,10 @@ def load_network(policy: str | Path | AnyPolicy) -> Policy:
     if isinstance(found, Generalist):
         raise InputError("the generalist has no policy network; name another policy here")
     return found
+
+
+def _plain(weight: Tensor) -> bool:
+    return weight.dtype == torch.float32 and bool(weight.isfinite().all())
 
 
 def _policy(header: dict[str, Any], weights: dict[str, Tensor]) -> Policy:

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ialelib.policy import Example
 from ialelib.state import State
+from ialelib.utils import tensors
 from ialelib.utils.errors import InputError
-from ialelib.utils.files import atomic
 
 Target = Literal["best", "weighted"]
 
@@ -86,10 +84,8 @@ def _odds(rollout: Rollout) -> Tensor:
 
 def save_rollout(rollout: Rollout, path: Path) -> None:
     """Write a roll-out as safetensors."""
-    tensors = {name: getattr(rollout, name).contiguous() for name in TENSORS}
     header = {"experts": json.dumps(rollout.experts), "seconds": str(rollout.seconds)}
-    with atomic(path) as temporary:
-        save_file(tensors, temporary, header)
+    tensors.save({name: getattr(rollout, name) for name in TENSORS}, header, path)
 
 
 def load_rollout(path: Path) -> Rollout:
@@ -99,12 +95,10 @@ def load_rollout(path: Path) -> Rollout:
         InputError: not a roll-out file, or a damaged one.
     """
     try:
-        with safe_open(path, "pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        found, header = tensors.load(path)
         experts = tuple(json.loads(header["experts"]))
-        return Rollout(**tensors, experts=experts, seconds=float(header.get("seconds", "nan")))
-    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+        return Rollout(**found, experts=experts, seconds=float(header["seconds"]))
+    except (tensors.DamagedError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path} is not a readable episode ({error}); delete it, and training repeats "
             "that episode"

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 import torch.nn.functional as F
-from joblib import Parallel, delayed
+from joblib import delayed
 from torch import Tensor
 
 from ialelib import kernels, probe
@@ -17,7 +17,7 @@ from ialelib.utils.adam import Adam
 from ialelib.utils.cpu import keep_memory, one_thread
 from ialelib.utils.machine import device
 from ialelib.utils.seeds import derive
-from ialelib.utils.workers import end_with_parent
+from ialelib.utils.workers import end_with_parent, parallel
 
 KEPT = 10_000_000  # a CNN has 4,608 features for an image of 28x28 pixels
 STACKED = 50_000_000
@@ -89,7 +89,7 @@ def fit_many(jobs: Sequence[TrainJob], processes: int = 1) -> list[Classifier]:
         return stacked.fit_all(jobs, "cuda")
     if processes == 1 or len(jobs) == 1:
         return [fit(job) for job in jobs]
-    states = Parallel(processes)(delayed(_fit_state)(job) for job in jobs)
+    states = parallel(processes)(delayed(_fit_state)(job) for job in jobs)
     models = []
     for job, state in zip(jobs, states, strict=True):
         model = build(job.architecture, job.weights)

@@ -21,6 +21,7 @@ from ialelib.dagger import run_folder, train_policy
 from ialelib.data import DataSet, toy_gaussians
 from ialelib.policy import Policy
 from ialelib.recipes import RECIPES
+from ialelib.utils import tensors
 from ialelib.utils.errors import InputError
 
 PROJECT = Path(__file__).parent.parent
@@ -132,13 +133,17 @@ def test_other_parameters_have_a_folder_of_their_own(toy: DataSet, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["episode-002.safetensors", "policy-002.safetensors"])
-def test_a_damaged_checkpoint_is_named(
-    toy: DataSet, copied: Path, no_training: None, name: str
+def test_a_damaged_checkpoint_is_set_aside_and_made_again(
+    toy: DataSet, copied: Path, done: Run, name: str
 ) -> None:
     path = run_folder(copied, toy, TINY) / name
-    path.write_bytes(path.read_bytes()[:-50])
-    with pytest.raises(InputError, match=f"{name} is not a readable"):
-        train_policy(toy, TINY, copied)
+    damaged = bytearray(path.read_bytes())
+    damaged[-50] ^= 1
+    path.write_bytes(damaged)
+    with pytest.warns(UserWarning, match=f"{name} is damaged: kept as {name}.damaged"):
+        assert same_policy(train_policy(toy, TINY, copied)[0], done[0])
+    assert path.with_name(f"{name}.damaged").read_bytes() == damaged
+    tensors.load(path)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from ialelib.policy import (
     save_policy,
 )
 from ialelib.state import CLASS_FREE, FULL, State, StateParts, describe, encode, observe
+from ialelib.utils import tensors
 from ialelib.utils.errors import InputError
 
 C, D, N, ACQ = 4, 16, 50, 10
@@ -225,7 +226,12 @@ def test_a_policy_comes_back_from_its_file_bit_for_bit(tmp_path: Path, parts: St
 
 def rewrite_header(path: Path, **header: object) -> None:
     whole = {"classes": C, "embedding": D, "hidden": 128, "parts": {}} | header
-    save_file(load_file(path), path, {"policy": json.dumps(whole)})
+    tensors.save(load_file(path), {"policy": json.dumps(whole)}, path)
+
+
+def rewrite_weights(path: Path, change: Callable[[Tensor], Tensor]) -> None:
+    weights, header = tensors.load(path)
+    tensors.save({name: change(weight) for name, weight in weights.items()}, header, path)
 
 
 DAMAGE: dict[str, Callable[[Path], object]] = {
@@ -234,6 +240,8 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "empty": lambda path: path.write_bytes(b""),
     "other classes": lambda path: rewrite_header(path, classes=9, about={}),
     "no about": lambda path: rewrite_header(path),
+    "NaN": lambda path: rewrite_weights(path, lambda weight: weight * torch.nan),
+    "16 bits": lambda path: rewrite_weights(path, Tensor.half),
 }
 
 

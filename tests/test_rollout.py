@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ialelib.rollout import TENSORS, Rollout, examples, load_rollout, save_rollout
 from ialelib.state import State
+from ialelib.utils import tensors
 from ialelib.utils.errors import InputError
 
 A, E, N, V, C, D = 3, 2, 4, 10, 2, 5
@@ -124,10 +125,8 @@ def test_a_damaged_file_is_named(tmp_path: Path, keep: int) -> None:
 
 
 def test_another_kind_of_file_is_named(tmp_path: Path) -> None:
-    from safetensors.torch import save_file
-
     path = tmp_path / "episode-003.safetensors"
-    save_file({"weights": torch.zeros(2)}, path, {"experts": '["entropy"]'})
+    tensors.save({"weights": torch.zeros(2)}, {"experts": '["entropy"]', "seconds": "1"}, path)
     with pytest.raises(InputError, match=r"episode-003\.safetensors is not a readable episode"):
         load_rollout(path)
 
@@ -138,7 +137,7 @@ def test_an_unfinished_write_leaves_no_file(
     def full_disk(*_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("ialelib.rollout.save_file", full_disk)
+    monkeypatch.setattr("ialelib.utils.tensors.save_file", full_disk)
     with pytest.raises(OSError, match="No space left"):
         save_rollout(CLEAR, tmp_path / "episode.safetensors")
     assert list(tmp_path.iterdir()) == []

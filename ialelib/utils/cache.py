@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import io
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,18 +12,20 @@ from typing import Any
 
 import joblib
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 
 from ialelib.utils.errors import InputError
-from ialelib.utils.files import atomic
+from ialelib.utils.files import atomic, digest, finished
 from ialelib.utils.machine import commit
 from ialelib.utils.progress import progress
-from ialelib.utils.workers import end_with_parent
+from ialelib.utils.workers import end_with_parent, parallel
 
 Tasks = Mapping[Path, Callable[[], pd.DataFrame]]
 Group = tuple[Tasks, Mapping[str, Any]]
 """Tasks, and columns to add to their tables."""
 IMPLICIT = ("__module__", "__dict__", "__weakref__", "__doc__", "__firstlineno__")
+SEAL = b"# sha256 "
+"""Begins the last line of a finished task's table: the digest of all before it."""
 EXACT = ("accuracy", "score", "seconds", "fit_seconds", "query_seconds")
 
 
@@ -30,7 +33,8 @@ def run(tasks: Tasks, processes: int, label: str) -> pd.DataFrame:
     """The tables of all tasks, concatenated; each task runs in one process.
 
     A finished table is the CSV file that names its task, and is read back instead of computed
-    again; the name must therefore say all that the table depends on. A column `commit` says which
+    again; the name must therefore say all that the table depends on. Its last line is a digest; a
+    file that does not fit its digest is set aside, and computed again. A column `commit` says which
     code computed it, as that may have changed between two runs.
     """
     return run_groups([(tasks, {})], processes, label)
@@ -38,27 +42,39 @@ def run(tasks: Tasks, processes: int, label: str) -> pd.DataFrame:
 
 def run_groups(groups: Sequence[Group], processes: int, label: str) -> pd.DataFrame:
     """`run` on several groups of tasks at once, with one progress bar."""
-    todo = {path: task for tasks, _ in groups for path, task in tasks.items() if not path.exists()}
+    tasks = {path: task for group, _ in groups for path, task in group.items()}
+    kept = {path: finished(path, _sealed) for path in tasks}
+    found = {path: table for path, table in kept.items() if table is not None}
+    todo = {path: task for path, task in tasks.items() if path not in found}
     now = commit()
     calls = (delayed(_make)(path, task, now) for path, task in todo.items())
-    made = Parallel(processes, return_as="generator_unordered")(calls)
+    made = parallel(min(processes, max(1, len(todo))), return_as="generator_unordered")(calls)
     for _ in progress(made, len(todo), label):
         pass
-    tables = [read_table(path).assign(**columns) for tasks, columns in groups for path in tasks]
+    found |= {path: _sealed(path) for path in todo}
+    tables = [found[path].assign(**columns) for group, columns in groups for path in group]
     return pd.concat(tables, ignore_index=True)
 
 
 def _make(path: Path, task: Callable[[], pd.DataFrame], commit: str) -> None:
     end_with_parent()
-    table = task().assign(commit=commit)
+    text = task().assign(commit=commit).to_csv(index=False).encode()
     with atomic(path) as temporary:
-        table.to_csv(temporary, index=False)
+        temporary.write_bytes(text + SEAL + digest(text).encode() + b"\n")
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def _sealed(path: Path) -> pd.DataFrame:
+    """The table that `_make` wrote; raises InputError if it is not what was written."""
+    text, _, seal = path.read_bytes().rpartition(SEAL)
+    if seal != digest(text).encode() + b"\n":
+        raise InputError(f"{path} does not fit its digest")
+    return read_table(io.BytesIO(text))
+
+
+def read_table(path: Path | io.BytesIO) -> pd.DataFrame:
     """Read a table back to the last digit; an older one was made by an "unknown" commit."""
     exact = {**dict.fromkeys(EXACT, float), "chosen": str, "commit": str}
-    table = pd.read_csv(path, converters=exact, keep_default_na=False)
+    table = pd.read_csv(path, converters=exact, keep_default_na=False, comment="#")
     return table if "commit" in table else table.assign(commit="unknown")
 
 

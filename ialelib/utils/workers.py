@@ -1,10 +1,42 @@
-"""Worker processes that do not outlive the one they work for."""
+"""Worker processes, and their shared memory, that do not outlive the one they work for."""
 
 import multiprocessing
 import os
+import shutil
+import tempfile
 import threading
 import time
 from functools import cache
+from pathlib import Path
+from typing import Any
+
+from joblib import Parallel
+
+SHARED = Path("/dev/shm")
+"""Where memory is a folder, on systems that have it."""
+
+
+def parallel(processes: int, **options: Any) -> Parallel:
+    """joblib's `Parallel`, whose shared arrays lie in a folder of our own.
+
+    What killed runs have left there is removed.
+    """
+    base = SHARED if os.access(SHARED, os.W_OK) else Path(tempfile.gettempdir())
+    folder = base / f"ialelib-{os.getuid()}"
+    for left in folder.glob("joblib_memmapping_folder_*"):
+        if not _alive(int(left.name.split("_")[3])):
+            shutil.rmtree(left, ignore_errors=True)
+    return Parallel(processes, temp_folder=str(folder), **options)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 @cache
@@ -14,8 +46,9 @@ def end_with_parent() -> None:
     joblib's workers would finish their task and then wait for five minutes with all their memory,
     while the same command, started again, works on the same. Does nothing in a main process.
     """
-    if multiprocessing.parent_process() is not None:
-        threading.Thread(target=_watch, args=[os.getppid()], daemon=True).start()
+    parent = multiprocessing.parent_process()
+    if parent is not None:  # which may have ended before this worker's first task
+        threading.Thread(target=_watch, args=[parent.pid], daemon=True).start()
 
 
 def _watch(parent: int) -> None:

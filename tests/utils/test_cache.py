@@ -1,12 +1,14 @@
-"""What a cached result is named after."""
+"""What a cached result is named after, and when it is believed."""
 
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 
+import pandas as pd
 import pytest
 
+from ialelib.utils import cache
 from ialelib.utils.cache import identity, kept_in, named
 from ialelib.utils.errors import InputError
 
@@ -110,3 +112,50 @@ def test_without_a_folder_nothing_stays(tmp_path: Path) -> None:
     with kept_in(None) as folder:
         (folder / "file").touch()
     assert not folder.exists()
+
+
+# Damage
+
+TABLE = pd.DataFrame({"labels": [10, 20, 30], "accuracy": [0.1, 1 / 3, 0.5], "chosen": "1 2"})
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "a digit": lambda whole: whole.replace(b"0.5", b"0.6"),
+    "a line lacks": lambda whole: b"".join(whole.splitlines(True)[:2] + whole.splitlines(True)[3:]),
+    "the last line lacks": lambda whole: b"".join(whole.splitlines(True)[:-1]),
+    "two lines change places": lambda whole: b"".join(
+        [whole.splitlines(True)[i] for i in (0, 2, 1, 3, 4)]
+    ),
+    "a line twice": lambda whole: whole.replace(b"10,", b"10,0.1,1 2,x\n10,"),
+    "truncated": lambda whole: whole[: len(whole) // 2],
+    "the last byte": lambda whole: whole[:-1],
+    "more behind": lambda whole: whole + b"40,0.6,3,x\n",
+    "empty": lambda whole: b"",
+    "zeros": lambda whole: b"\0" * len(whole),
+    "a page": lambda whole: b"<!DOCTYPE html><html></html>",
+    "other ends of lines": lambda whole: whole.replace(b"\n", b"\r\n"),
+    "another column": lambda whole: whole.replace(b"labels", b"label"),
+    "a bit of the digest": lambda whole: whole[:-2] + bytes([whole[-2] ^ 1]) + b"\n",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_table_is_set_aside_and_computed_again(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "a.csv"
+    tasks = {path: TABLE.copy}
+    first = cache.run(tasks, 1, "tables")
+    whole = path.read_bytes()
+    path.write_bytes(DAMAGE[damage](whole))
+    with pytest.warns(UserWarning, match=r"a\.csv is damaged: kept as a\.csv\.damaged"):
+        again = cache.run(tasks, 1, "tables")
+    pd.testing.assert_frame_equal(again, first)
+    assert path.read_bytes() == whole
+    assert (tmp_path / "a.csv.damaged").read_bytes() == DAMAGE[damage](whole)
+
+
+def test_a_whole_table_is_not_computed_again(tmp_path: Path) -> None:
+    def never() -> pd.DataFrame:
+        raise AssertionError("computed again")
+
+    first = cache.run({tmp_path / "a.csv": TABLE.copy}, 1, "tables")
+    pd.testing.assert_frame_equal(cache.run({tmp_path / "a.csv": never}, 1, "tables"), first)
+    kept = cache.read_table(tmp_path / "a.csv")  # by hand, with the digest in its last line
+    pd.testing.assert_frame_equal(kept, first)
