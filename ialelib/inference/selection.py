@@ -64,7 +64,8 @@ def next_batch(
             embedding is found by `outputs.outputs_of`. Or a function that returns both, (logits,
             embedding).
         images: the whole pool: an array, also a memory-mapped one, a tensor, or a `Dataset` of
-            images or (image, label). Only the candidates and the labelled images are read.
+            images or (image, label), as `inference.images_from` makes of files. Only the candidates
+            and the labelled images are read, by position.
         labelled: indices of the labelled samples.
         labels: their classes, 0 to C - 1, in the same order. A probe knows those classes only that
             have a label.
@@ -81,7 +82,8 @@ def next_batch(
             (Sec. 4.5).
         layer: name of the module whose input is the embedding, where it cannot be found.
         preprocess: turns a batch of images (as a tensor, on the CPU) into the classifier's input.
-            Default: as they are. uint8 images need it, but for this library's own classifiers.
+            Default: as they are. Images of whole numbers need it, but uint8 for this library's own
+            classifiers do not.
         seed: of the random candidates, and of the order of equal scores.
         batch_size: images that the classifier sees at a time.
         rule: how another embedding width is adapted to that of a policy other than the generalist:
@@ -224,21 +226,21 @@ def prepared(raw: Tensor, classifier: Classify, preprocess: Preprocess | None) -
     """A batch of images as the classifier's input.
 
     Raises:
-        InputError: uint8 images without `preprocess`, or a `preprocess` that gives no tensor.
+        InputError: images of other than floating numbers without `preprocess`, or a `preprocess`
+            that gives no tensor.
     """
     if preprocess is not None:
         inputs = preprocess(raw)
         if not isinstance(inputs, Tensor) or inputs.shape[:1] != raw.shape[:1]:
             raise InputError("`preprocess` must return a tensor with a row for each image")
         return inputs
-    if isinstance(classifier, models.Classifier):
-        return models.to_float(raw)
-    if raw.dtype == torch.uint8:
+    own = isinstance(classifier, models.Classifier)
+    if not raw.is_floating_point() and not (own and raw.dtype == torch.uint8):
         raise InputError(
-            "the images are uint8: say in `preprocess` how they become the classifier's input, "
-            "e.g. lambda images: images[:, None].float() / 255"
+            f"the images are {str(raw.dtype).removeprefix('torch.')}: say in `preprocess` how they "
+            "become the classifier's input, e.g. lambda images: images[:, None].float() / 255"
         )
-    return raw
+    return models.to_float(raw) if own else raw
 
 
 def _source(
