@@ -1,6 +1,6 @@
 """Logits and embedding of any torch classifier, by a forward hook on its softmax layer."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -8,10 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ialelib.models import Classifier
 from ialelib.utils.errors import InputError
 
 Classify = nn.Module | Callable[[Tensor], tuple[Tensor, Tensor]]
-"""A torch classifier that returns logits, or any function that returns (logits, embedding)."""
+"""A torch classifier that returns logits, or any function that returns (logits, embedding).
+
+The logits of a classifier may be in a dict or an object, as `logits`, or the only N x C tensor of a
+tuple."""
 
 NAME_IT = "name the layer whose input is the embedding in `layer`"
 
@@ -49,7 +53,7 @@ def outputs_of(
 
     Raises:
         InputError: no such layer, or one that ran several times; an output that is not N x C
-            logits; NaN or infinite values; no images.
+            logits, or of several tensors that may be; NaN or infinite values; no images.
     """
     if isinstance(classifier, nn.Module):
         with torch.no_grad(), _evaluating(classifier), _watching(classifier, layer) as calls:
@@ -113,7 +117,8 @@ def _watched(classifier: nn.Module, layer: str | None) -> list[nn.Module]:
 
 def _see(classifier: nn.Module, batch: Tensor, calls: list[Call], layer: str | None) -> Outputs:
     calls.clear()
-    given = _logits(classifier(_moved(batch, classifier)), len(batch))
+    output = classifier(_moved(batch, classifier))
+    given = _logits(output[0] if isinstance(classifier, Classifier) else output, len(batch))
     call = _last(calls, given, layer)
     if sum(other.layer is call.layer for other in calls) > 1:
         raise InputError(f"the layer with the embedding ran several times; {NAME_IT}")
@@ -132,15 +137,31 @@ def _moved(batch: Tensor, classifier: nn.Module) -> Tensor:
 
 
 def _logits(output: Any, count: int) -> Tensor:
-    """The logits in a classifier's output: itself, its first part or its attribute `logits`."""
-    first = output[0] if isinstance(output, tuple | list) and output else output
-    logits = getattr(first, "logits", first)
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != count:
-        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    """The logits in a classifier's output: it, what it calls `logits`, or its only N x C part."""
+    found = _named(output)
+    parts = [_named(part) for part in found] if isinstance(found, tuple | list) else [found]
+    tables = [x for x in parts if isinstance(x, Tensor) and x.ndim == 2 and len(x) == count]
+    if not tables:
+        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        shape = "a dict without `logits`" if isinstance(found, Mapping) else shape
         raise InputError(f"the classifier must give N x C logits for N = {count}, not {shape}")
-    if logits.shape[1] < 2:
+    logits = [table for table in tables if table.shape[1] > 1]
+    if not logits:
         raise InputError("the classifier gives one logit; a policy needs one for each class")
-    return logits
+    if len(logits) > 1:
+        shapes = ", ".join(str(tuple(table.shape)) for table in logits)
+        raise InputError(
+            f"the classifier gives {len(logits)} tensors that may be its logits, {shapes}: let it "
+            "return the logits alone, or a dict that has them as `logits`"
+        )
+    return logits[0]
+
+
+def _named(output: Any) -> Any:
+    """What a dict or an object calls `logits`, as those of model hubs do; all else as it is."""
+    if isinstance(output, Mapping):
+        return output.get("logits", output)
+    return getattr(output, "logits", output)
 
 
 def _last(calls: Sequence[Call], logits_N_C: Tensor, layer: str | None) -> Call:
@@ -187,7 +208,7 @@ def _weight(call: Call, logits_N_C: Tensor, embedding_N_D: Tensor) -> Tensor | N
 def _pair(output: Any, count: int) -> Outputs:
     if not isinstance(output, tuple) or len(output) != 2:
         raise InputError("a function as classifier must return (logits, embedding)")
-    logits_N_C, embedding = _logits(output, count), output[1]
+    logits_N_C, embedding = _logits(output[0], count), output[1]
     if not isinstance(embedding, Tensor) or embedding.ndim < 2 or len(embedding) != count:
         raise InputError(f"a function as classifier must give {count} embeddings, N x D")
     return Outputs(_plain(logits_N_C), _plain(embedding.flatten(1)), None)

@@ -60,7 +60,8 @@ def next_batch(
     The pool is given as embeddings, or as a classifier and images.
 
     Args:
-        classifier: a torch module that gives N x C logits, trained on the labelled images; the
+        classifier: a torch module that gives N x C logits, alone, as `logits` of a dict or an
+            object, or as the only N x C tensor of a tuple; trained on the labelled images. The
             embedding is found by `outputs.outputs_of`. Or a function that returns both, (logits,
             embedding).
         images: the whole pool: an array, also a memory-mapped one, a tensor, or a `Dataset` of
