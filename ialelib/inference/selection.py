@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ialelib import models
-from ialelib.data import Pool, check_indices, check_whole, is_whole
+from ialelib.data import Pool, check_indices, is_whole
 from ialelib.experts import EXPERTS, Expert, Query
 from ialelib.generalist import Generalist
 from ialelib.inference import adapt
@@ -68,8 +68,8 @@ def next_batch(
             images or (image, label), as `inference.images_from` makes of files. Only the candidates
             and the labelled images are read, by position.
         labelled: indices of the labelled samples.
-        labels: their classes, 0 to C - 1, in the same order. A probe knows those classes only that
-            have a label.
+        labels: their classes, 0 to C - 1, in the same order, which is that of the logits. A probe
+            knows those classes only that have a label, and takes any whole numbers from 0.
         acq: acquisition size.
         policy: "auto" is the generalist, for any number of classes and width; or a name, a file or
             a policy; or the name of a strategy that needs predictions alone: random, entropy,
@@ -220,7 +220,10 @@ def check_labels(labels_L: np.ndarray, known: Outputs) -> None:
     """Raises InputError for a label beyond the classifier's classes."""
     classes = known.logits_N_C.shape[1]
     if labels_L.max() >= classes:
-        raise InputError(f"labels reach {labels_L.max()}, but the classifier has {classes} classes")
+        raise InputError(
+            f"labels reach {labels_L.max()}, but the classifier has {classes} classes: number them "
+            f"0 to {classes - 1}, in the order of its logits"
+        )
 
 
 def prepared(raw: Tensor, classifier: Classify, preprocess: Preprocess | None) -> Tensor:
@@ -277,14 +280,20 @@ def labelled_set(labelled: Any, labels: Any, size: int) -> tuple[np.ndarray, np.
         InputError: anything but different indices below `size`, and a label from 0 for each.
     """
     labelled_L = check_indices("labelled", _array(labelled), size)
-    labels_L = check_whole("labels", _array(labels))
+    labels_L = _array(labels)
+    if labels_L.ndim != 1 or (labels_L.size and not np.issubdtype(labels_L.dtype, np.integer)):
+        raise InputError(
+            f"labels must be whole numbers in one dimension, not {labels_L.dtype} of shape "
+            f"{labels_L.shape}; number names by numpy.unique(labels, return_inverse=True)"
+        )
+    labels_L = labels_L.astype(np.int64)  # an unsigned -1 is one again
     if len(labels_L) != len(labelled_L):
         raise InputError(f"{len(labelled_L)} labelled indices, but {len(labels_L)} labels")
     if not len(labelled_L):
         raise InputError("nothing is labelled; label some samples at random first, two of a class")
     if labels_L.min() < 0:
         raise InputError(f"labels must be 0 or more, not {labels_L.min()}")
-    return labelled_L, labels_L.astype(np.int64)
+    return labelled_L, labels_L
 
 
 def _sub_pool(

@@ -416,6 +416,10 @@ class NeverRun(nn.Module):
     ("changes", "message"),
     [
         ({"labels": LABELS - 1}, "labels must be 0 or more, not -1"),
+        ({"labels": (LABELS - 1).astype(np.uint64)}, "labels must be 0 or more, not -1"),
+        ({"labels": np.array(list("abcdefghij"))[LABELS]}, r"not <U1 .*; number names by numpy"),
+        ({"labels": LABELS > 4}, r"not bool of shape \(40,\); number names by numpy"),
+        ({"labels": LABELS[:, None]}, r"one dimension, not int64 of shape \(40, 1\)"),
         ({"labels": LABELS[:-1]}, "40 labelled indices, but 39 labels"),
         ({"labels": LABELS + 0.5}, "labels must be whole numbers"),
         ({"labelled": [], "labels": []}, "nothing is labelled"),
@@ -472,9 +476,24 @@ def test_bad_images_are_refused_before_the_classifier_runs(images: Tensor) -> No
             chosen(NeverRun(), strange)
 
 
-def test_a_label_that_the_classifier_does_not_know_is_refused(images: Tensor) -> None:
-    with pytest.raises(InputError, match="labels reach 9, but the classifier has 7 classes"):
-        chosen(network(classes=7), images)
+@pytest.mark.parametrize(
+    ("labels", "largest"),
+    [
+        (LABELS + 1, 10),
+        (3 * LABELS, 27),
+        (np.where(LABELS == 0, 10**9, LABELS), 10**9),
+        ((LABELS - 1).astype(np.uint8), 255),
+    ],
+)
+def test_a_label_that_the_classifier_does_not_know_is_refused(
+    images: Tensor, labels: np.ndarray, largest: int
+) -> None:
+    said = f"labels reach {largest}, but the classifier has 10 classes: number them 0 to 9, in the"
+    with pytest.raises(InputError, match=said):
+        chosen(network(), images, labels=labels)
+    predicted = {"embeddings": torch.rand(300, 8), "logits": torch.randn(300, 10)}
+    with pytest.raises(InputError, match=said):
+        next_batch(labelled=LABELLED, labels=labels, **predicted)
 
 
 def test_nan_in_an_image_is_said(images: Tensor) -> None:
