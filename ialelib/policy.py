@@ -23,7 +23,7 @@ from ialelib.features import NAMES
 from ialelib.generalist import Generalist
 from ialelib.state import FULL, NOT_FINITE, State, StateParts, encode, observe, widths
 from ialelib.utils.adam import Adam
-from ialelib.utils.cpu import one_thread
+from ialelib.utils.cpu import float32_on_cpu, one_thread
 from ialelib.utils.errors import InputError, unknown
 from ialelib.utils.files import atomic
 from ialelib.utils.seeds import derive
@@ -146,6 +146,7 @@ def save_policy(policy: AnyPolicy, path: Path) -> None:
         save_file(tensors, temporary, {kind: json.dumps(header | {"about": policy.about})})
 
 
+@float32_on_cpu()
 def load_policy(policy: str | Path | AnyPolicy, others: Iterable[str] = ()) -> AnyPolicy:
     """A shipped policy by name, e.g. `load_policy("mnist-cnn")`, one by file, or itself.
 

@@ -1,8 +1,10 @@
 """Logits and embedding of any torch classifier, by a forward hook on its softmax layer."""
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from threading import RLock
 from typing import Any
 
 import torch
@@ -18,6 +20,8 @@ The logits of a classifier may be in a dict or an object, as `logits`, or the on
 tuple."""
 
 NAME_IT = "name the layer whose input is the embedding in `layer`"
+HIDDEN = "of a classifier that was traced, scripted or exported give the original"
+LOCK = RLock()
 
 
 @dataclass(frozen=True)
@@ -49,14 +53,16 @@ def outputs_of(
     The embedding is the input of the last `nn.Linear` whose output are the logits (a log-softmax
     may follow), or of the module that `layer` names as `named_modules` does. Batches
     go to the classifier's own device and number type. Its mode, gradients and hooks are
-    restored, also after an error.
+    restored, also after an error. A compiled one runs as it was before, as no hook sees compiled
+    layers. One thread at a time is served.
 
     Raises:
         InputError: no such layer, or one that ran several times; an output that is not N x C
             logits, or of several tensors that may be; NaN or infinite values; no images.
     """
+    classifier = original(classifier)
     if isinstance(classifier, nn.Module):
-        with torch.no_grad(), _evaluating(classifier), _watching(classifier, layer) as calls:
+        with _alone(), _watching(classifier, layer) as calls, _evaluating(classifier):
             seen = [_see(classifier, batch, calls, layer) for batch in batches]
     elif not callable(classifier):
         raise InputError(
@@ -76,12 +82,28 @@ def outputs_of(
     return Outputs(logits_N_C, embedding_N_D, seen[0].head_weight_C_D)
 
 
+def original(classifier: Classify) -> Classify:
+    """What `torch.compile` was given; all else as it is."""
+    return getattr(classifier, "_orig_mod", classifier)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """No other thread in the block, as hooks and modes are the classifier's; nothing compiled."""
+    # To import the compiler takes seconds; without it nothing was compiled.
+    compiler = "torch._dynamo" in sys.modules
+    with LOCK, torch.compiler.set_stance("force_eager") if compiler else nullcontext():
+        yield
+
+
 @contextmanager
 def _evaluating(classifier: nn.Module) -> Iterator[None]:
+    """Evaluation mode, without gradients."""
     modes = [(module, module.training) for module in classifier.modules()]
-    classifier.eval()
     try:
-        yield
+        classifier.eval()
+        with torch.no_grad():
+            yield
     finally:
         for module, training in modes:
             module.training = training
@@ -106,7 +128,7 @@ def _watched(classifier: nn.Module, layer: str | None) -> list[nn.Module]:
     if layer is None:
         linear: list[nn.Module] = [m for m in named.values() if isinstance(m, nn.Linear)]
         if not linear:
-            raise InputError(f"the classifier has no nn.Linear layer; {NAME_IT}")
+            raise InputError(f"the classifier has no nn.Linear layer; {NAME_IT}; {HIDDEN}")
         return linear
     if layer not in named:
         raise InputError(
@@ -170,12 +192,9 @@ def _last(calls: Sequence[Call], logits_N_C: Tensor, layer: str | None) -> Call:
         if layer is not None or _same(call.given, logits_N_C):
             return call
     if layer is not None:
-        raise InputError("the layer that `layer` names did not run")
+        raise InputError(f"the layer that `layer` names did not run: name another one; {HIDDEN}")
     if not calls:
-        raise InputError(
-            "none of the classifier's nn.Linear layers ran under a hook (is it compiled? then "
-            f"give the original); or {NAME_IT}"
-        )
+        raise InputError(f"none of the classifier's nn.Linear layers ran: {NAME_IT}; {HIDDEN}")
     if logits_N_C.min() >= 0 and (logits_N_C.sum(1) - 1).abs().max() < 0.01:
         raise InputError(
             "the classifier gives probabilities; it must give logits, before the softmax"

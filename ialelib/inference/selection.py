@@ -16,10 +16,11 @@ from ialelib.generalist import Generalist
 from ialelib.inference import adapt
 from ialelib.inference.embedded import Embedded
 from ialelib.inference.images import Images, length, rows
-from ialelib.inference.outputs import Classify, Outputs, outputs_of
+from ialelib.inference.outputs import Classify, Outputs, original, outputs_of
 from ialelib.oracle import ORACLE
 from ialelib.policy import GENERALIST, AnyPolicy, Policy, load_policy
 from ialelib.state import State, describe
+from ialelib.utils.cpu import float32_on_cpu
 from ialelib.utils.errors import InputError, unknown
 from ialelib.utils.progress import progress
 from ialelib.utils.rows import Rows
@@ -183,6 +184,7 @@ class Classified:
             yield prepared(raw, self.classifier, self.preprocess)
 
 
+@float32_on_cpu()
 def chosen(
     policy: AnyPolicy | Expert,
     seen: Outputs,
@@ -238,7 +240,7 @@ def prepared(raw: Tensor, classifier: Classify, preprocess: Preprocess | None) -
         if not isinstance(inputs, Tensor) or inputs.shape[:1] != raw.shape[:1]:
             raise InputError("`preprocess` must return a tensor with a row for each image")
         return inputs
-    own = isinstance(classifier, models.Classifier)
+    own = isinstance(original(classifier), models.Classifier)
     if not raw.is_floating_point() and not (own and raw.dtype == torch.uint8):
         raise InputError(
             f"the images are {str(raw.dtype).removeprefix('torch.')}: say in `preprocess` how they "

@@ -491,7 +491,7 @@ def test_a_label_that_the_classifier_does_not_know_is_refused(
     said = f"labels reach {largest}, but the classifier has 10 classes: number them 0 to 9, in the"
     with pytest.raises(InputError, match=said):
         chosen(network(), images, labels=labels)
-    predicted = {"embeddings": torch.rand(300, 8), "logits": torch.randn(300, 10)}
+    predicted: Any = {"embeddings": torch.rand(300, 8), "logits": torch.randn(300, 10)}
     with pytest.raises(InputError, match=said):
         next_batch(labelled=LABELLED, labels=labels, **predicted)
 
