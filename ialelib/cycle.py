@@ -16,6 +16,7 @@ from ialelib.oracle import ORACLE, best
 from ialelib.policy import GENERALIST, AnyPolicy, Policy, load_policy
 from ialelib.recipes import TrainJob, recipe
 from ialelib.training import correct_mask, fit_many, with_members
+from ialelib.utils.cpu import float32_on_cpu
 from ialelib.utils.errors import InputError, unknown
 from ialelib.utils.seeds import derive, stream
 
@@ -264,6 +265,7 @@ def check(
         raise InputError(f"two strategies have the same name: {', '.join(names)}")
 
 
+@float32_on_cpu()
 def run_cycle(
     data: DataSet,
     config: CycleConfig,

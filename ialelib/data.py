@@ -43,11 +43,11 @@ class DataSet:
     """A classification data set in memory.
 
     Inputs are uint8 images, N x H x W or N x H x W x 3, or embeddings or points, N x D, float16 or
-    float32; labels are int64 from 0.
+    float32; labels are int64, 0 to C - 1, and each class has a sample in one of the halves.
 
     Raises:
         InputError: arrays of another kind or shape, or that do not fit together; embeddings with
-            NaN or infinite values.
+            NaN or infinite values; labels with gaps.
     """
 
     name: str
@@ -74,9 +74,17 @@ class DataSet:
                     f"{part} labels must be {len(inputs)} whole numbers, not {labels.dtype} of "
                     f"shape {labels.shape}"
                 )
+            labels = labels.astype(np.int64, copy=False)
             if len(labels) == 0 or labels.min() < 0:
                 raise InputError(f"{part} labels must start from 0 and not be empty")
-            object.__setattr__(self, f"{part}_labels", labels.astype(np.int64, copy=False))
+            object.__setattr__(self, f"{part}_labels", labels)
+        used = np.union1d(self.train_labels, self.test_labels)
+        if used[-1] >= len(used):
+            raise InputError(
+                f"labels must be 0 to C - 1 without gaps, but they reach {used[-1]} with only "
+                f"{len(used)} classes: number them anew, those of both halves together, by "
+                "numpy.unique(labels, return_inverse=True)"
+            )
         if self.train_inputs.shape[1:] != self.test_inputs.shape[1:]:
             raise InputError("train and test images, or embeddings, differ in shape")
 

@@ -22,7 +22,7 @@ from ialelib.generalist import Generalist
 from ialelib.state import FULL, NOT_FINITE, State, StateParts, encode, observe, widths
 from ialelib.utils import tensors
 from ialelib.utils.adam import Adam
-from ialelib.utils.cpu import one_thread
+from ialelib.utils.cpu import float32_on_cpu, one_thread
 from ialelib.utils.errors import InputError, unknown
 from ialelib.utils.seeds import derive
 
@@ -143,6 +143,7 @@ def save_policy(policy: AnyPolicy, path: Path) -> None:
     tensors.save(weights, {kind: json.dumps(header | {"about": policy.about})}, path)
 
 
+@float32_on_cpu()
 def load_policy(policy: str | Path | AnyPolicy, others: Iterable[str] = ()) -> AnyPolicy:
     """A shipped policy by name, e.g. `load_policy("mnist-cnn")`, one by file, or itself.
 

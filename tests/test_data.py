@@ -81,8 +81,32 @@ def test_dropped_file_comes_before_a_shipped_sample(empty_data_folder: Path) -> 
 
 
 def test_class_seen_in_the_test_half_alone_counts(empty_data_folder: Path) -> None:
-    np.savez(empty_data_folder / "own.npz", **{**arrays(), "test_labels": np.full(6, 8)})
-    assert data.load_data("own").classes == 9
+    np.savez(empty_data_folder / "own.npz", **{**arrays(), "test_labels": np.full(6, 3)})
+    assert data.load_data("own").classes == 4
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.arange(12) % 3 + 1, "reach 3 with only 3 classes: number them anew"),
+        (np.arange(12) % 3 * 10, "reach 20 with only 3 classes"),
+        (np.where(np.arange(12) % 3, np.arange(12) % 3, 10**9), "reach 1000000000 with only 3"),
+        ((np.arange(12) % 3 - 1).astype(np.uint8), "reach 255 with only 3 classes"),
+        ((np.arange(12) % 3 - 1).astype(np.uint64), "labels must start from 0"),
+        (np.full(12, 2**63, np.uint64), "labels must start from 0"),
+    ],
+)
+def test_labels_with_gaps_are_refused_and_not_more_classes(
+    empty_data_folder: Path, labels: np.ndarray, message: str
+) -> None:
+    halves = {"train_labels": labels, "test_labels": labels[:6]}
+    np.savez(empty_data_folder / "own.npz", **{**arrays(), **halves})
+    with pytest.raises(InputError, match=rf"own\.npz: .*{message}"):
+        data.load_data("own")
+    anew = np.unique(labels, return_inverse=True)[1]
+    halves = {"train_labels": anew, "test_labels": anew[:6]}
+    np.savez(empty_data_folder / "own.npz", **{**arrays(), **halves})
+    assert data.load_data("own").classes == len(np.unique(labels))
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from ialelib import data
 from ialelib.data import TORCHVISION
 from ialelib.utils.errors import InputError
 
-TRAIN, TEST = 10, 5
+TRAIN, TEST = 80, 40
 Write = Callable[[Path, data.DataSet, pytest.MonkeyPatch], None]
 
 

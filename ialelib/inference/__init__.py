@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     ["adapt", "backbones", "embedded", "images", "outputs", "scikit_activeml", "selection"],
     {
         "backbones": ["extract", "extract_set"],
+        "images": ["images_from"],
         "outputs": ["outputs_of"],
         "scikit_activeml": ["LearnedPolicy"],
         "selection": ["next_batch"],

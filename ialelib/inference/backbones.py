@@ -17,7 +17,7 @@ from ialelib.inference.images import Images, length, rows
 from ialelib.inference.outputs import outputs_of
 from ialelib.recipes import has_bfloat16
 from ialelib.utils.cache import named
-from ialelib.utils.cpu import one_thread
+from ialelib.utils.cpu import float32_on_cpu, one_thread
 from ialelib.utils.errors import InputError, unknown
 from ialelib.utils.files import atomic
 from ialelib.utils.machine import device
@@ -164,6 +164,7 @@ def _lite() -> Backbone:
     return Backbone(LITE, path.name, load, 224, (127.0,) * 3, (128.0,) * 3)
 
 
+@float32_on_cpu()
 def ready(backbone: Backbone, side: int) -> nn.Module:
     """The network with its weights, tried on an image of that size.
 
@@ -190,6 +191,7 @@ def ready(backbone: Backbone, side: int) -> nn.Module:
 
 
 @one_thread()
+@float32_on_cpu()
 def embed(
     network: nn.Module, piece: Tensor, backbone: Backbone, side: int, batch_size: int
 ) -> np.ndarray:

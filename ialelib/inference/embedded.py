@@ -9,6 +9,7 @@ from torch import Tensor
 from ialelib.generalist import shortlist
 from ialelib.inference.outputs import Outputs
 from ialelib.probe import Heads, solve
+from ialelib.utils.cpu import float32_on_cpu
 from ialelib.utils.errors import InputError
 from ialelib.utils.rows import Rows, read
 
@@ -41,6 +42,7 @@ class Embedded:
     def __len__(self) -> int:
         return len(self.embeddings)
 
+    @float32_on_cpu()
     def probed(self, labelled_L: np.ndarray, labels_L: np.ndarray) -> tuple["Embedded", np.ndarray]:
         """The same, with a probe of the labelled embeddings where there are no predictions.
 
@@ -93,6 +95,7 @@ class Embedded:
         head = self.heads.weight_M_C_D[0] if self.heads else None
         return Outputs(self.logits_of(indices), embedding_N_D, head)
 
+    @float32_on_cpu()
     def shortlisted(self, indices: np.ndarray, acq: int, rng: np.random.Generator) -> np.ndarray:
         """Those of many samples that the generalist looks at (`generalist.shortlist`)."""
 

@@ -1,26 +1,100 @@
-"""Images in an array, a tensor or a `Dataset`: how many there are, and some of them."""
+"""Images in an array, a tensor, a `Dataset` or files: how many there are, and some of them."""
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
+from typing_extensions import override
 
+from ialelib.data import is_whole
 from ialelib.utils.errors import InputError
 from ialelib.utils.rows import read
 
 Images = np.ndarray | Tensor | Dataset[Any]
+KINDS = ".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"
+"""How the names of image files end."""
+
+
+@dataclass(frozen=True)
+class Files(Dataset[np.ndarray]):
+    """Image files, each read when it is asked for: uint8, side x side x 3, upright.
+
+    Raises:
+        InputError: a file that holds no image of 8 bits a channel, when it is read.
+    """
+
+    paths: tuple[Path, ...]
+    side: int
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @override
+    def __getitem__(self, index: int) -> np.ndarray:
+        path = self.paths[index]
+        try:
+            with Image.open(path) as image:
+                if image.mode.startswith(("I", "F")):  # whose values would be cut off at 255
+                    raise InputError(f"{path} has more than 8 bits a channel; convert it to 8 bits")
+                upright = ImageOps.exif_transpose(image).convert("RGB")
+        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+            raise InputError(
+                f"{path} is no readable image ({error}); put a good copy in its place, or leave it "
+                "out"
+            ) from error
+        size = self.side, self.side
+        return np.array(upright.resize(size, Image.Resampling.BILINEAR))
+
+
+def images_from(where: str | Path | Iterable[str | Path], size: int = 224) -> Files:
+    """A pool of image files: `where` is their folder, with all folders in it, or their paths.
+
+    Image i is `paths[i]` of what is returned; those of a folder are sorted. All are resized to
+    `size` x `size` pixels (bilinear), in RGB, when they are read.
+
+    Raises:
+        InputError: no such folder or file, or no image in it; a size below 1.
+    """
+    if not is_whole(size, 1):
+        raise InputError(f"size must be 1 or more, not {size!r}")
+    if isinstance(where, str | Path):
+        folder = Path(where).expanduser()
+        if not folder.is_dir():
+            raise InputError(f"there is no folder {folder}; give a folder, or a list of paths")
+        found = (path.relative_to(folder) for path in folder.rglob("*"))
+        shown = (path for path in found if not any(part.startswith(".") for part in path.parts))
+        paths = [folder / path for path in sorted(shown) if path.suffix.lower() in KINDS]
+    else:
+        paths = [Path(path).expanduser() for path in where]
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(paths)} paths are no files, the first {missing[0]}: correct "
+            "them, or leave them out"
+        )
+    if not paths:
+        raise InputError(f"no images in {where}: their names must end in {', '.join(KINDS)}")
+    return Files(tuple(paths), int(size))
 
 
 def length(images: Images) -> int:
     """Number of images.
 
     Raises:
-        InputError: something that has no length or cannot be indexed.
+        InputError: something that has no length, or cannot be indexed by position.
     """
-    if isinstance(images, IterableDataset) or not hasattr(images, "__getitem__"):
-        raise InputError("images must be an array, a tensor or a Dataset that can be indexed")
+    unordered = isinstance(images, IterableDataset | Mapping)
+    if unordered or not hasattr(images, "__getitem__"):
+        raise InputError(
+            "images must be an array, a tensor or a Dataset that can be indexed by position, from "
+            f"0, not {type(images).__name__}"
+        )
     try:
         return len(images)  # type: ignore[arg-type]
     except TypeError as error:
@@ -30,21 +104,25 @@ def length(images: Images) -> int:
 def rows(images: Images, indices: np.ndarray) -> Tensor:
     """The images at these positions, on the CPU, of the values and the shape that the user gives.
 
+    What pandas would look up by label is read by position, too.
+
     Raises:
         InputError: a data set of other things than tensors or arrays of one size; as `rows.read`.
     """
-    if isinstance(images, Tensor | np.ndarray):
+    if isinstance(images, Tensor | np.ndarray) and images.dtype != object:
         return read(images, indices, dtype=None)
-    items = [images[int(index)] for index in indices]
+    by_position = getattr(images, "iloc", images)
+    items = [by_position[int(index)] for index in indices]
     found = [item[0] if isinstance(item, tuple | list) else item for item in items]
     for image in found:
         if not isinstance(image, Tensor | np.ndarray):
             raise InputError(
                 f"the data set gives {type(image).__name__}, not a tensor or an array; give it a "
-                "transform, such as torchvision's ToTensor()"
+                "transform, such as torchvision's ToTensor(), or all images as one array; files "
+                "are read by inference.images_from"
             )
     if len({image.shape for image in found}) > 1:
         raise InputError(
             "the data set's images differ in size; give it a transform that resizes them"
         )
-    return torch.stack([torch.as_tensor(image).detach().cpu() for image in found])
+    return torch.cat([read(image[None], dtype=None) for image in found])

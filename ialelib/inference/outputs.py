@@ -1,19 +1,27 @@
 """Logits and embedding of any torch classifier, by a forward hook on its softmax layer."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from threading import RLock
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ialelib.models import Classifier
 from ialelib.utils.errors import InputError
 
 Classify = nn.Module | Callable[[Tensor], tuple[Tensor, Tensor]]
-"""A torch classifier that returns logits, or any function that returns (logits, embedding)."""
+"""A torch classifier that returns logits, or any function that returns (logits, embedding).
+
+The logits of a classifier may be in a dict or an object, as `logits`, or the only N x C tensor of a
+tuple."""
 
 NAME_IT = "name the layer whose input is the embedding in `layer`"
+HIDDEN = "of a classifier that was traced, scripted or exported give the original"
+LOCK = RLock()
 
 
 @dataclass(frozen=True)
@@ -45,14 +53,16 @@ def outputs_of(
     The embedding is the input of the last `nn.Linear` whose output are the logits (a log-softmax
     may follow), or of the module that `layer` names as `named_modules` does. Batches
     go to the classifier's own device and number type. Its mode, gradients and hooks are
-    restored, also after an error.
+    restored, also after an error. A compiled one runs as it was before, as no hook sees compiled
+    layers. One thread at a time is served.
 
     Raises:
         InputError: no such layer, or one that ran several times; an output that is not N x C
-            logits; NaN or infinite values; no images.
+            logits, or of several tensors that may be; NaN or infinite values; no images.
     """
+    classifier = original(classifier)
     if isinstance(classifier, nn.Module):
-        with torch.no_grad(), _evaluating(classifier), _watching(classifier, layer) as calls:
+        with _alone(), _watching(classifier, layer) as calls, _evaluating(classifier):
             seen = [_see(classifier, batch, calls, layer) for batch in batches]
     elif not callable(classifier):
         raise InputError(
@@ -72,12 +82,28 @@ def outputs_of(
     return Outputs(logits_N_C, embedding_N_D, seen[0].head_weight_C_D)
 
 
+def original(classifier: Classify) -> Classify:
+    """What `torch.compile` was given; all else as it is."""
+    return getattr(classifier, "_orig_mod", classifier)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """No other thread in the block, as hooks and modes are the classifier's; nothing compiled."""
+    # To import the compiler takes seconds; without it nothing was compiled.
+    compiler = "torch._dynamo" in sys.modules
+    with LOCK, torch.compiler.set_stance("force_eager") if compiler else nullcontext():
+        yield
+
+
 @contextmanager
 def _evaluating(classifier: nn.Module) -> Iterator[None]:
+    """Evaluation mode, without gradients."""
     modes = [(module, module.training) for module in classifier.modules()]
-    classifier.eval()
     try:
-        yield
+        classifier.eval()
+        with torch.no_grad():
+            yield
     finally:
         for module, training in modes:
             module.training = training
@@ -102,7 +128,7 @@ def _watched(classifier: nn.Module, layer: str | None) -> list[nn.Module]:
     if layer is None:
         linear: list[nn.Module] = [m for m in named.values() if isinstance(m, nn.Linear)]
         if not linear:
-            raise InputError(f"the classifier has no nn.Linear layer; {NAME_IT}")
+            raise InputError(f"the classifier has no nn.Linear layer; {NAME_IT}; {HIDDEN}")
         return linear
     if layer not in named:
         raise InputError(
@@ -113,7 +139,8 @@ def _watched(classifier: nn.Module, layer: str | None) -> list[nn.Module]:
 
 def _see(classifier: nn.Module, batch: Tensor, calls: list[Call], layer: str | None) -> Outputs:
     calls.clear()
-    given = _logits(classifier(_moved(batch, classifier)), len(batch))
+    output = classifier(_moved(batch, classifier))
+    given = _logits(output[0] if isinstance(classifier, Classifier) else output, len(batch))
     call = _last(calls, given, layer)
     if sum(other.layer is call.layer for other in calls) > 1:
         raise InputError(f"the layer with the embedding ran several times; {NAME_IT}")
@@ -132,15 +159,31 @@ def _moved(batch: Tensor, classifier: nn.Module) -> Tensor:
 
 
 def _logits(output: Any, count: int) -> Tensor:
-    """The logits in a classifier's output: itself, its first part or its attribute `logits`."""
-    first = output[0] if isinstance(output, tuple | list) and output else output
-    logits = getattr(first, "logits", first)
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != count:
-        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    """The logits in a classifier's output: it, what it calls `logits`, or its only N x C part."""
+    found = _named(output)
+    parts = [_named(part) for part in found] if isinstance(found, tuple | list) else [found]
+    tables = [x for x in parts if isinstance(x, Tensor) and x.ndim == 2 and len(x) == count]
+    if not tables:
+        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        shape = "a dict without `logits`" if isinstance(found, Mapping) else shape
         raise InputError(f"the classifier must give N x C logits for N = {count}, not {shape}")
-    if logits.shape[1] < 2:
+    logits = [table for table in tables if table.shape[1] > 1]
+    if not logits:
         raise InputError("the classifier gives one logit; a policy needs one for each class")
-    return logits
+    if len(logits) > 1:
+        shapes = ", ".join(str(tuple(table.shape)) for table in logits)
+        raise InputError(
+            f"the classifier gives {len(logits)} tensors that may be its logits, {shapes}: let it "
+            "return the logits alone, or a dict that has them as `logits`"
+        )
+    return logits[0]
+
+
+def _named(output: Any) -> Any:
+    """What a dict or an object calls `logits`, as those of model hubs do; all else as it is."""
+    if isinstance(output, Mapping):
+        return output.get("logits", output)
+    return getattr(output, "logits", output)
 
 
 def _last(calls: Sequence[Call], logits_N_C: Tensor, layer: str | None) -> Call:
@@ -149,12 +192,9 @@ def _last(calls: Sequence[Call], logits_N_C: Tensor, layer: str | None) -> Call:
         if layer is not None or _same(call.given, logits_N_C):
             return call
     if layer is not None:
-        raise InputError("the layer that `layer` names did not run")
+        raise InputError(f"the layer that `layer` names did not run: name another one; {HIDDEN}")
     if not calls:
-        raise InputError(
-            "none of the classifier's nn.Linear layers ran under a hook (is it compiled? then "
-            f"give the original); or {NAME_IT}"
-        )
+        raise InputError(f"none of the classifier's nn.Linear layers ran: {NAME_IT}; {HIDDEN}")
     if logits_N_C.min() >= 0 and (logits_N_C.sum(1) - 1).abs().max() < 0.01:
         raise InputError(
             "the classifier gives probabilities; it must give logits, before the softmax"
@@ -187,7 +227,7 @@ def _weight(call: Call, logits_N_C: Tensor, embedding_N_D: Tensor) -> Tensor | N
 def _pair(output: Any, count: int) -> Outputs:
     if not isinstance(output, tuple) or len(output) != 2:
         raise InputError("a function as classifier must return (logits, embedding)")
-    logits_N_C, embedding = _logits(output, count), output[1]
+    logits_N_C, embedding = _logits(output[0], count), output[1]
     if not isinstance(embedding, Tensor) or embedding.ndim < 2 or len(embedding) != count:
         raise InputError(f"a function as classifier must give {count} embeddings, N x D")
     return Outputs(_plain(logits_N_C), _plain(embedding.flatten(1)), None)

@@ -13,6 +13,7 @@ from ialelib.generalist import Generalist, shortlist
 from ialelib.inference import adapt, selection
 from ialelib.inference.outputs import Classify, Outputs
 from ialelib.policy import GENERALIST, AnyPolicy, load_policy
+from ialelib.utils.cpu import float32_on_cpu
 from ialelib.utils.errors import InputError
 
 try:
@@ -104,11 +105,13 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
             score_A_N = np.full((batch_size, width), np.nan)
             score_A_N[:, places[some_S]] = score_A_S
             return places[chosen_A], score_A_N
-        state = adapt.adapted(selection.state_of(asked, labelled, labels_L), trained)
         utilities = np.full(width, np.nan)
-        utilities[places] = trained.log_odds(state).numpy()
+        with float32_on_cpu():
+            state = adapt.adapted(selection.state_of(asked, labelled, labels_L), trained)
+            utilities[places] = trained.log_odds(state).numpy()
         return simple_batch(utilities, self.random_state_, batch_size, return_utilities)
 
+    @float32_on_cpu()
     def _picked(
         self,
         generalist: Generalist,
@@ -130,6 +133,12 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
     def _codes(self, labels_L: np.ndarray) -> np.ndarray:
         """Positions of labels among the classes, L whole numbers."""
         if self.classes is None:
+            labels_L = np.array(labels_L.tolist())  # an array of objects may hold numbers
+            if not np.issubdtype(labels_L.dtype, np.number):
+                raise InputError(
+                    "labels that are no numbers must be named in `classes`, in the order of the "
+                    "classifier's logits"
+                )
             codes_L = labels_L.astype(np.int64)
             if (codes_L != labels_L).any() or codes_L.min() < 0:
                 raise InputError("labels must be 0 to C - 1, or named in `classes`")

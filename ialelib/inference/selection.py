@@ -10,16 +10,17 @@ import torch
 from torch import Tensor
 
 from ialelib import models
-from ialelib.data import Pool, check_indices, check_whole, is_whole
+from ialelib.data import Pool, check_indices, is_whole
 from ialelib.experts import EXPERTS, Expert, Query
 from ialelib.generalist import Generalist
 from ialelib.inference import adapt
 from ialelib.inference.embedded import Embedded
 from ialelib.inference.images import Images, length, rows
-from ialelib.inference.outputs import Classify, Outputs, outputs_of
+from ialelib.inference.outputs import Classify, Outputs, original, outputs_of
 from ialelib.oracle import ORACLE
 from ialelib.policy import GENERALIST, AnyPolicy, Policy, load_policy
 from ialelib.state import State, describe
+from ialelib.utils.cpu import float32_on_cpu
 from ialelib.utils.errors import InputError, unknown
 from ialelib.utils.progress import progress
 from ialelib.utils.rows import Rows
@@ -60,14 +61,16 @@ def next_batch(
     The pool is given as embeddings, or as a classifier and images.
 
     Args:
-        classifier: a torch module that gives N x C logits, trained on the labelled images; the
+        classifier: a torch module that gives N x C logits, alone, as `logits` of a dict or an
+            object, or as the only N x C tensor of a tuple; trained on the labelled images. The
             embedding is found by `outputs.outputs_of`. Or a function that returns both, (logits,
             embedding).
         images: the whole pool: an array, also a memory-mapped one, a tensor, or a `Dataset` of
-            images or (image, label). Only the candidates and the labelled images are read.
+            images or (image, label), as `inference.images_from` makes of files. Only the candidates
+            and the labelled images are read, by position.
         labelled: indices of the labelled samples.
-        labels: their classes, 0 to C - 1, in the same order. A probe knows those classes only that
-            have a label.
+        labels: their classes, 0 to C - 1, in the same order, which is that of the logits. A probe
+            knows those classes only that have a label, and takes any whole numbers from 0.
         acq: acquisition size.
         policy: "auto" is the generalist, for any number of classes and width; or a name, a file or
             a policy; or the name of a strategy that needs predictions alone: random, entropy,
@@ -81,7 +84,8 @@ def next_batch(
             (Sec. 4.5).
         layer: name of the module whose input is the embedding, where it cannot be found.
         preprocess: turns a batch of images (as a tensor, on the CPU) into the classifier's input.
-            Default: as they are. uint8 images need it, but for this library's own classifiers.
+            Default: as they are. Images of whole numbers need it, but uint8 for this library's own
+            classifiers do not.
         seed: of the random candidates, and of the order of equal scores.
         batch_size: images that the classifier sees at a time.
         rule: how another embedding width is adapted to that of a policy other than the generalist:
@@ -180,6 +184,7 @@ class Classified:
             yield prepared(raw, self.classifier, self.preprocess)
 
 
+@float32_on_cpu()
 def chosen(
     policy: AnyPolicy | Expert,
     seen: Outputs,
@@ -217,28 +222,31 @@ def check_labels(labels_L: np.ndarray, known: Outputs) -> None:
     """Raises InputError for a label beyond the classifier's classes."""
     classes = known.logits_N_C.shape[1]
     if labels_L.max() >= classes:
-        raise InputError(f"labels reach {labels_L.max()}, but the classifier has {classes} classes")
+        raise InputError(
+            f"labels reach {labels_L.max()}, but the classifier has {classes} classes: number them "
+            f"0 to {classes - 1}, in the order of its logits"
+        )
 
 
 def prepared(raw: Tensor, classifier: Classify, preprocess: Preprocess | None) -> Tensor:
     """A batch of images as the classifier's input.
 
     Raises:
-        InputError: uint8 images without `preprocess`, or a `preprocess` that gives no tensor.
+        InputError: images of other than floating numbers without `preprocess`, or a `preprocess`
+            that gives no tensor.
     """
     if preprocess is not None:
         inputs = preprocess(raw)
         if not isinstance(inputs, Tensor) or inputs.shape[:1] != raw.shape[:1]:
             raise InputError("`preprocess` must return a tensor with a row for each image")
         return inputs
-    if isinstance(classifier, models.Classifier):
-        return models.to_float(raw)
-    if raw.dtype == torch.uint8:
+    own = isinstance(original(classifier), models.Classifier)
+    if not raw.is_floating_point() and not (own and raw.dtype == torch.uint8):
         raise InputError(
-            "the images are uint8: say in `preprocess` how they become the classifier's input, "
-            "e.g. lambda images: images[:, None].float() / 255"
+            f"the images are {str(raw.dtype).removeprefix('torch.')}: say in `preprocess` how they "
+            "become the classifier's input, e.g. lambda images: images[:, None].float() / 255"
         )
-    return raw
+    return models.to_float(raw) if own else raw
 
 
 def _source(
@@ -274,14 +282,20 @@ def labelled_set(labelled: Any, labels: Any, size: int) -> tuple[np.ndarray, np.
         InputError: anything but different indices below `size`, and a label from 0 for each.
     """
     labelled_L = check_indices("labelled", _array(labelled), size)
-    labels_L = check_whole("labels", _array(labels))
+    labels_L = _array(labels)
+    if labels_L.ndim != 1 or (labels_L.size and not np.issubdtype(labels_L.dtype, np.integer)):
+        raise InputError(
+            f"labels must be whole numbers in one dimension, not {labels_L.dtype} of shape "
+            f"{labels_L.shape}; number names by numpy.unique(labels, return_inverse=True)"
+        )
+    labels_L = labels_L.astype(np.int64)  # an unsigned -1 is one again
     if len(labels_L) != len(labelled_L):
         raise InputError(f"{len(labelled_L)} labelled indices, but {len(labels_L)} labels")
     if not len(labelled_L):
         raise InputError("nothing is labelled; label some samples at random first, two of a class")
     if labels_L.min() < 0:
         raise InputError(f"labels must be 0 or more, not {labels_L.min()}")
-    return labelled_L, labels_L.astype(np.int64)
+    return labelled_L, labels_L
 
 
 def _sub_pool(

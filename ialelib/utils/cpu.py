@@ -1,9 +1,9 @@
-"""How torch uses the processor here: one thread for small work, and memory kept between steps."""
+"""How torch works here: on one thread for small work, in float32, with memory that is kept."""
 
 import ctypes
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 
 import torch
@@ -20,6 +20,20 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def float32_on_cpu() -> Iterator[None]:
+    """New tensors inside the block are float32 on the CPU, whatever defaults the user has set."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    # Each call of torch takes longer with a device set.
+    elsewhere = torch.get_default_device().type != "cpu"
+    try:
+        with torch.device("cpu") if elsewhere else nullcontext():
+            yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 @cache

@@ -156,6 +156,25 @@ def test_labels_may_have_names(small_digits: DataSet) -> None:
         strategy.query(X, y, network())
 
 
+@pytest.mark.parametrize("form", ["digit {}", "{}"])
+def test_names_without_classes_are_refused(small_digits: DataSet, form: str) -> None:
+    X, labels = small_digits.train_inputs[:100], small_digits.train_labels[:100]
+    y = np.array([form.format(label) for label in labels], dtype=object)
+    y[30:] = None
+    strategy = LearnedPolicy(preprocess=own_pool.to_input, missing_label=None, random_state=0)
+    with pytest.raises(InputError, match="no numbers must be named in `classes`"):
+        strategy.query(X, y, network())
+
+
+def test_numbers_beside_a_missing_label_that_is_none_need_no_classes(
+    pool: tuple[np.ndarray, np.ndarray],
+) -> None:
+    X, y = pool
+    objects = np.array([None if np.isnan(label) else int(label) for label in y], dtype=object)
+    strategy = LearnedPolicy(preprocess=own_pool.to_input, missing_label=None, random_state=0)
+    np.testing.assert_array_equal(strategy.query(X, objects, network(), batch_size=5), query(pool))
+
+
 def test_a_function_of_logits_and_embedding_will_do(pool: tuple[np.ndarray, np.ndarray]) -> None:
     model = network()
 

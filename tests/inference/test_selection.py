@@ -1,8 +1,10 @@
 """The next batch by one call: what it finds, refuses and leaves as it was."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -250,7 +252,9 @@ def test_log_softmax_after_the_head_changes_nothing(images: Tensor, number: torc
         (lambda logits: logits * 2, "are not the output of an nn.Linear layer; name the layer"),
         (lambda logits: logits[:, :1], "gives one logit"),
         (lambda logits: logits[:, None], r"must give N x C logits for N = 40, not \(40, 1, 10\)"),
-        (lambda logits: {"a": logits}, "not dict"),
+        (lambda logits: {"a": logits}, "not a dict without `logits`"),
+        (lambda logits: (logits.sum(), [logits]), "not tuple"),
+        (lambda logits: (None, logits[:, :1]), "gives one logit"),
         (lambda logits: logits / 0, "logits hold NaN"),
     ],
 )
@@ -260,6 +264,68 @@ def test_output_that_is_no_logits_is_refused(
     layer = None if "NaN" not in message else "inner.4"
     with pytest.raises(InputError, match=message):
         chosen(Wrapped(change), images, layer=layer)
+
+
+class Heads(nn.Module):
+    """Several linear layers on one embedding; `change` makes the output of all of them."""
+
+    def __init__(self, change: Callable[[Tensor, Tensor, Tensor], Any]) -> None:
+        super().__init__()
+        self.body, self.head = network()[:3], network()[4]
+        self.projection, self.change = nn.Linear(128, 32), change
+
+    @override
+    def forward(self, inputs: Tensor) -> Any:
+        embedding_N_D = self.body(inputs)
+        return self.change(self.head(embedding_N_D), self.projection(embedding_N_D), embedding_N_D)
+
+
+class Named(NamedTuple):
+    """Logits that have a name, but not the first place."""
+
+    features: Tensor
+    logits: Tensor
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda logits, other, embedding: {"hidden": other, "logits": logits},
+        lambda logits, other, embedding: OrderedDict(loss=None, logits=logits),
+        lambda logits, other, embedding: SimpleNamespace(logits=logits, hidden=other),
+        lambda logits, other, embedding: Named(other, logits),
+        lambda logits, other, embedding: (logits.sum(), logits),
+        lambda logits, other, embedding: [logits],
+        lambda logits, other, embedding: (other[:, :, None], logits, (other, other)),
+        lambda logits, other, embedding: (other[:, :1], logits),
+        lambda logits, other, embedding: {"logits": (logits,)},
+    ],
+)
+def test_logits_are_found_by_name_or_where_nothing_else_can_be_meant(
+    images: Tensor, change: Callable[..., Any]
+) -> None:
+    seen = outputs_of(Heads(change), [images[:7], images[7:]])
+    expected = outputs_of(network(), [images])
+    torch.testing.assert_close(seen.logits_N_C, expected.logits_N_C)
+    torch.testing.assert_close(seen.embedding_N_D, expected.embedding_N_D)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda logits, other, embedding: (other, logits),
+        lambda logits, other, embedding: [logits, other],
+        lambda logits, other, embedding: (embedding, logits),
+        lambda logits, other, embedding: (SimpleNamespace(logits=logits), other),
+        lambda logits, other, embedding: {"logits": (logits, other)},
+    ],
+)
+@pytest.mark.parametrize("layer", [None, "head"])
+def test_several_tensors_that_may_be_the_logits_are_refused(
+    images: Tensor, change: Callable[..., Any], layer: str | None
+) -> None:
+    with pytest.raises(InputError, match=r"2 tensors that may be its logits, .*a dict that has"):
+        chosen(Heads(change), images, layer=layer)
 
 
 def test_layer_names_the_head_where_it_cannot_be_found(images: Tensor) -> None:
@@ -350,6 +416,10 @@ class NeverRun(nn.Module):
     ("changes", "message"),
     [
         ({"labels": LABELS - 1}, "labels must be 0 or more, not -1"),
+        ({"labels": (LABELS - 1).astype(np.uint64)}, "labels must be 0 or more, not -1"),
+        ({"labels": np.array(list("abcdefghij"))[LABELS]}, r"not <U1 .*; number names by numpy"),
+        ({"labels": LABELS > 4}, r"not bool of shape \(40,\); number names by numpy"),
+        ({"labels": LABELS[:, None]}, r"one dimension, not int64 of shape \(40, 1\)"),
         ({"labels": LABELS[:-1]}, "40 labelled indices, but 39 labels"),
         ({"labels": LABELS + 0.5}, "labels must be whole numbers"),
         ({"labelled": [], "labels": []}, "nothing is labelled"),
@@ -406,9 +476,24 @@ def test_bad_images_are_refused_before_the_classifier_runs(images: Tensor) -> No
             chosen(NeverRun(), strange)
 
 
-def test_a_label_that_the_classifier_does_not_know_is_refused(images: Tensor) -> None:
-    with pytest.raises(InputError, match="labels reach 9, but the classifier has 7 classes"):
-        chosen(network(classes=7), images)
+@pytest.mark.parametrize(
+    ("labels", "largest"),
+    [
+        (LABELS + 1, 10),
+        (3 * LABELS, 27),
+        (np.where(LABELS == 0, 10**9, LABELS), 10**9),
+        ((LABELS - 1).astype(np.uint8), 255),
+    ],
+)
+def test_a_label_that_the_classifier_does_not_know_is_refused(
+    images: Tensor, labels: np.ndarray, largest: int
+) -> None:
+    said = f"labels reach {largest}, but the classifier has 10 classes: number them 0 to 9, in the"
+    with pytest.raises(InputError, match=said):
+        chosen(network(), images, labels=labels)
+    predicted: Any = {"embeddings": torch.rand(300, 8), "logits": torch.randn(300, 10)}
+    with pytest.raises(InputError, match=said):
+        next_batch(labelled=LABELLED, labels=labels, **predicted)
 
 
 def test_nan_in_an_image_is_said(images: Tensor) -> None:
