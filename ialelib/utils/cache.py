@@ -39,7 +39,7 @@ def run(tasks: Tasks, processes: int, label: str) -> pd.DataFrame:
 def run_groups(groups: Sequence[Group], processes: int, label: str) -> pd.DataFrame:
     """`run` on several groups of tasks at once, with one progress bar."""
     todo = {path: task for tasks, _ in groups for path, task in tasks.items() if not path.exists()}
-    now = commit()
+    now = commit() if todo else ""
     calls = (delayed(_make)(path, task, now) for path, task in todo.items())
     made = Parallel(processes, return_as="generator_unordered")(calls)
     for _ in progress(made, len(todo), label):
