@@ -15,7 +15,7 @@ import numpy as np
 from platformdirs import user_cache_dir
 
 from ialelib.utils.errors import InputError, unknown
-from ialelib.utils.files import atomic
+from ialelib.utils.files import atomic, expanded, project
 from ialelib.utils.seeds import stream
 
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -105,8 +105,8 @@ class DataSet:
 
 
 def folder() -> Path:
-    """Where array files are kept: `$IALE_DATA`, or the user's cache."""
-    return Path(os.environ.get("IALE_DATA") or user_cache_dir("ialelib"))
+    """Where array files are kept: `$IALE_DATA`, relative to the project, or the user's cache."""
+    return project() / expanded(os.environ.get("IALE_DATA") or user_cache_dir("ialelib"))
 
 
 def available() -> list[str]:

@@ -19,8 +19,10 @@ from ialelib.runner.lock import hold
 from ialelib.runner.strip_widgets import strip
 from ialelib.utils.files import atomic
 
-USERS = ("IPYTHON", "JUPYTER", "MATPLOTLIBRC", "MPLBACKEND", "PAPERMILL", "PLOTLY", "TQDM")
-USERS += ("PYTHONINSPECT", "PYTHONOPTIMIZE", "PYTHONSTARTUP", "PYTHONWARNINGS")
+USERS = (
+    *("IPYTHON", "JUPYTER", "MATPLOTLIBRC", "MPLBACKEND", "PAPERMILL", "PLOTLY", "TQDM"),
+    *("PYTHONINSPECT", "PYTHONOPTIMIZE", "PYTHONSTARTUP", "PYTHONWARNINGS"),
+)
 """Starts of variables by which users set up their own sessions."""
 
 

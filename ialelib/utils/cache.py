@@ -14,7 +14,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 
 from ialelib.utils.errors import InputError
-from ialelib.utils.files import atomic
+from ialelib.utils.files import atomic, expanded
 from ialelib.utils.machine import commit
 from ialelib.utils.progress import progress
 from ialelib.utils.workers import end_with_parent
@@ -63,10 +63,10 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 @contextmanager
-def kept_in(folder: Path | None) -> Iterator[Path]:
+def kept_in(folder: str | Path | None) -> Iterator[Path]:
     """The folder where results are kept, or without one a temporary folder for the block."""
     if folder is not None:
-        yield folder
+        yield expanded(folder)
     else:
         with tempfile.TemporaryDirectory(prefix="ialelib-") as temporary:
             yield Path(temporary)
