@@ -1,6 +1,7 @@
 """Files are written whole or not at all, and broken array files are refused."""
 
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -247,11 +248,37 @@ def test_missing_array_is_named(empty_data_folder: Path, key: str) -> None:
         data.load_data("own")
 
 
-@pytest.mark.parametrize("content", [b"", b"no array file at all", b"\x93NUMPY\x01\x00v\x00"])
-def test_other_files_are_refused(empty_data_folder: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "it is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", "git lfs pull"),
+        (b"\n<!DOCTYPE html><html><body>404</body></html>", "it is a web page"),
+        (b"<html lang='en'>", "it is a web page"),
+        (b'{"message": "Not Found"}', "it is plain text"),
+        (b"\x93NUMPY\x01\x00v\x00", "it is a single array"),
+        (pickle.dumps({"train_images": 1}), "it is a pickle"),
+        (b"PK\x03\x04\x14\x00", "it is cut off"),
+        (b"\x1f\x8b\x08\x00\x00", "it is of another kind"),
+    ],
+)
+def test_other_files_are_refused_as_what_they_are(
+    empty_data_folder: Path, content: bytes, what: str
+) -> None:
     path = empty_data_folder / "own.npz"
     path.write_bytes(content)
-    assert_refused(path)
+    with pytest.raises(InputError, match=f"{path} is not a readable array file: .*{what}") as error:
+        data.load_data("own")
+    assert "allow" not in str(error.value)
+    assert error.value.__suppress_context__
+
+
+def test_pickles_in_an_archive_are_no_arrays_and_never_read(empty_data_folder: Path) -> None:
+    objects = np.array([None, "cat"], dtype=object)
+    np.savez(empty_data_folder / "own.npz", **{**arrays(), "test_labels": objects})
+    with pytest.raises(InputError, match=r"own\.npz .*it holds Python objects; delete") as error:
+        data.load_data("own")
+    assert "allow" not in str(error.value)
 
 
 def test_single_array_under_the_name_of_an_archive_is_refused(empty_data_folder: Path) -> None:
