@@ -8,6 +8,9 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 WHERE ?= $(if $(SLURM),--profile profiles/slurm,--cores $(CORES))
 BIN := .venv/bin
 export PYTHONHASHSEED := 0
+# All runs with the project's own settings, whatever the user's for plots and batches.
+export MATPLOTLIBRC := /dev/null
+unexport MPLBACKEND PYTHONOPTIMIZE PYTHONSTARTUP PYTHONWARNINGS SNAKEMAKE_PROFILE
 
 .PHONY: help setup reproduce figures gallery a21 cost test bench lab demo format clean
 help:
@@ -57,6 +60,7 @@ a21 cost: setup
 gallery: setup
 	$(BIN)/python -m ialelib.runner.gallery "$(PROFILE)"
 
+test: export IPYTHONDIR = $(CURDIR)/.venv/ipython
 test: setup
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check

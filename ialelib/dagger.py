@@ -115,7 +115,7 @@ class DaggerConfig:
 def train_policy(
     data: DataSet,
     config: DaggerConfig,
-    folder: Path | None = None,
+    folder: str | Path | None = None,
     processes: int = 1,
     note: Callable[[str], None] = lambda line: None,
 ) -> tuple[Policy, pd.DataFrame]:

@@ -1,6 +1,7 @@
 """Images, embeddings and the toy Gaussians as arrays; the pool of an active-learning cycle."""
 
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import numpy as np
 from platformdirs import user_cache_dir
 
 from ialelib.utils.errors import InputError, unknown
-from ialelib.utils.files import atomic
+from ialelib.utils.files import atomic, expanded, project
 from ialelib.utils.seeds import stream
 
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -36,6 +37,18 @@ UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
 )
+
+ARCHIVE = b"PK\x03\x04"
+OTHERS = {
+    rb"$": "it is empty",
+    rb"version https://git-lfs": "it is a pointer of Git LFS, whose file `git lfs pull` fetches",
+    rb"(?i)\s*<(!doctype|html|head|\?xml)": "it is a web page, as downloads are that were refused",
+    rb"\x93NUMPY": "it is a single array, and several by name are due, as numpy.savez writes them",
+    rb"\x80": "it is a pickle, which could run any code",
+    rb"[\t\n\r\x20-\x7e]+$": "it is plain text",
+    rb"": "it is of another kind",
+}
+"""How other files begin, and what to say of them."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +126,8 @@ class DataSet:
 
 
 def folder() -> Path:
-    """Where array files are kept: `$IALE_DATA`, or the user's cache."""
-    return Path(os.environ.get("IALE_DATA") or user_cache_dir("ialelib"))
+    """Where array files are kept: `$IALE_DATA`, relative to the project, or the user's cache."""
+    return project() / expanded(os.environ.get("IALE_DATA") or user_cache_dir("ialelib"))
 
 
 def available() -> list[str]:
@@ -171,14 +184,28 @@ def read(path: Path) -> DataSet:
     except UNREADABLE as error:
         if isinstance(error, InputError):
             raise
+        # Not with NumPy's own words, which advise to allow pickles.
         raise InputError(
-            f"{path} is not a readable array file ({error}); delete it and load again, "
-            "or put a good copy in its place"
-        ) from error
+            f"{path} is not a readable array file: {_fault(path, error)}; delete it and load "
+            "again, or put a good copy in its place"
+        ) from None
     try:
         return DataSet(path.stem, *arrays)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def _fault(path: Path, error: Exception) -> str:
+    """What is wrong with an array file, by how it begins."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(200)
+    except OSError as failure:
+        return f"{failure.strerror}"
+    if start.startswith(ARCHIVE):
+        objects = "allow_pickle" in str(error)
+        return "it holds Python objects" if objects else "it is cut off or damaged"
+    return next(text for begin, text in OTHERS.items() if re.match(begin, start))
 
 
 def reduced(data: DataSet, dimensions: int) -> DataSet:

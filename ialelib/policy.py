@@ -24,6 +24,7 @@ from ialelib.utils import tensors
 from ialelib.utils.adam import Adam
 from ialelib.utils.cpu import float32_on_cpu, one_thread
 from ialelib.utils.errors import InputError, unknown
+from ialelib.utils.files import expanded, project
 from ialelib.utils.seeds import derive
 
 GENERALIST = "generalist"
@@ -127,7 +128,7 @@ class Policy(nn.Module):
 AnyPolicy = Policy | Generalist
 
 
-def save_policy(policy: AnyPolicy, path: Path) -> None:
+def save_policy(policy: AnyPolicy, path: str | Path) -> None:
     """Write a policy as safetensors; what is needed to use it, and `about`, go in the header."""
     if isinstance(policy, Generalist):
         kind, weights = GENERALIST, {"weight_F_K": policy.weight_F_K}
@@ -211,12 +212,13 @@ def fresh_policy(
 
 
 def _find(name_or_path: str | Path, others: Iterable[str]) -> Path:
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
+    path = expanded(name_or_path)
+    for place in (path, project() / path):  # a notebook lies in a folder of the project
+        if place.is_file():
+            return place
     if path.suffix == ".safetensors" or path.parent != Path():
         raise InputError(f"no policy file at {path}")
-    shipped = {file.stem: file for where in SHIPPED for file in where.glob("*.safetensors")}
+    shipped = {file.stem: file for where in SHIPPED for file in where.glob("[!.]*.safetensors")}
     if path.name not in shipped:
         raise unknown("policy", path.name, [*shipped, *others])
     return shipped[path.name]

@@ -95,10 +95,14 @@ def _joined(values: Iterable[Any]) -> str:
 def publish_policy(
     policy: AnyPolicy, history: pd.DataFrame, results: pd.DataFrame, name: str
 ) -> None:
-    """Save a policy as `policies/NAME.safetensors` of the project, with its card (`write_card`)."""
+    """Save a policy as `policies/NAME.safetensors` of the project, with its card (`write_card`).
+
+    Both are replaced, or none.
+    """
     folder = project() / "policies"
-    policies.save_policy(policy, folder / f"{name}.safetensors")
-    write_card(policy, history, results, folder / f"{name}.md")
+    with atomic(folder / f"{name}.md") as card:
+        card.write_text(_card(policy, history, results, name))
+        policies.save_policy(policy, folder / f"{name}.safetensors")
 
 
 def write_card(policy: AnyPolicy, history: pd.DataFrame, results: pd.DataFrame, path: Path) -> None:
@@ -107,12 +111,16 @@ def write_card(policy: AnyPolicy, history: pd.DataFrame, results: pd.DataFrame, 
     `history` is the table that came with it; `results` is `metrics.paired_tests`' or
     `experiments.proof.against`'s.
     """
-    if isinstance(policy, Generalist):
-        text = _generalist_card(policy, history, path.stem)
-    else:
-        text = _imitation_card(policy, history, path.stem)
     with atomic(path) as temporary:
-        temporary.write_text(text + _markdown(results.round(4)) + "\n")
+        temporary.write_text(_card(policy, history, results, path.stem))
+
+
+def _card(policy: AnyPolicy, history: pd.DataFrame, results: pd.DataFrame, name: str) -> str:
+    if isinstance(policy, Generalist):
+        text = _generalist_card(policy, history, name)
+    else:
+        text = _imitation_card(policy, history, name)
+    return text + _markdown(results.round(4)) + "\n"
 
 
 def _generalist_card(policy: Generalist, history: pd.DataFrame, name: str) -> str:

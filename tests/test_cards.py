@@ -1,6 +1,7 @@
 """The card says what the policy was trained with, and how well it performs."""
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
@@ -46,6 +47,23 @@ def test_a_published_policy_lies_beside_its_card(
     loaded = policies.load_policy(tmp_path / "policies/mine.safetensors")
     assert loaded.fingerprint() == policy.fingerprint()
     assert (tmp_path / "policies/mine.md").read_text().startswith("# Policy mine\n")
+
+
+def test_a_policy_and_its_card_change_together_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    history = pd.DataFrame({"generation": [0], "aubc": [0.5], "seconds": [1.0]})
+    old, new = (Generalist(torch.full((len(NAMES), 2), x), {"seed": x}) for x in (1.0, 2.0))
+    cards.publish_policy(old, history, history, "mine")
+    before = {path: path.read_bytes() for path in (tmp_path / "policies").iterdir()}
+    with pytest.raises(KeyError):
+        cards.publish_policy(new, pd.DataFrame(), history, "mine")
+    assert {path: path.read_bytes() for path in (tmp_path / "policies").iterdir()} == before
+    monkeypatch.setattr(policies, "save_policy", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        cards.publish_policy(new, history, history, "mine")
+    assert {path: path.read_bytes() for path in (tmp_path / "policies").iterdir()} == before
 
 
 def test_the_generalists_card_says_how_it_was_searched(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def compare(
     config: CycleConfig,
     strategies: Sequence[Strategy],
     seeds: Iterable[int],
-    folder: Path | None = None,
+    folder: str | Path | None = None,
     policies: Mapping[str, AnyPolicy] | None = None,
     processes: int = 1,
 ) -> pd.DataFrame:

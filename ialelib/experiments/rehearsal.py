@@ -104,7 +104,7 @@ def rehearse(
         return Rehearsal(answer, *(pd.DataFrame() for _ in range(3)))
     inputs_L = _inputs(embeddings, labelled_L)
     config = _config(len(codes_L), len(names), acq, classifier, recipe)
-    with cache.kept_in(Path(folder) if folder else None) as kept:
+    with cache.kept_in(folder or None) as kept:
         groups: list[cache.Group] = []
         for seed in range(seeds):
             split = _split(inputs_L, codes_L, seed)

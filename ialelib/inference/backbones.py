@@ -19,7 +19,7 @@ from ialelib.recipes import has_bfloat16
 from ialelib.utils.cache import named
 from ialelib.utils.cpu import float32_on_cpu, one_thread
 from ialelib.utils.errors import InputError, unknown
-from ialelib.utils.files import atomic
+from ialelib.utils.files import atomic, expanded
 from ialelib.utils.machine import device
 from ialelib.utils.progress import progress
 
@@ -90,7 +90,7 @@ def extract(
     starts, embedding_N_D = range(0, total, PIECE), np.empty((0, 0), np.float16)
     for start in progress(starts, len(starts), "pieces of images", after=2):
         piece = rows(images, np.arange(start, min(start + PIECE, total)))
-        path = piece_file(Path(folder), piece, chosen, side, batch_size) if folder else None
+        path = piece_file(expanded(folder), piece, chosen, side, batch_size) if folder else None
         found = read(path) if path else None
         if found is None:
             found = embed(network(), piece, chosen, side, batch_size)

@@ -24,14 +24,15 @@ def digest(folder: Path) -> str:
 def cache_folder() -> str | None:
     """Where to keep compiled code: in the user's cache, or in `NUMBA_CACHE_DIR` where that is set.
 
-    None, with a warning, where it cannot be written.
+    None, with a warning, where it cannot be written, or no home folder is known.
     """
     top = vars(config)["CACHE_DIR"] or Path(user_cache_dir("ialelib"), "kernels")
-    folder = Path(top, digest(Path(__file__).parent)).absolute()
+    folder = Path(top, digest(Path(__file__).parent))
     try:
+        folder = folder.expanduser().absolute()
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         warnings.warn(
             f"compiled code cannot be kept, so every process compiles anew ({error}); "
             "set NUMBA_CACHE_DIR to a folder that can be written",

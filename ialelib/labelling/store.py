@@ -1,5 +1,6 @@
 """Labels of your own pool in an SQLite file: each is on disk before it is confirmed."""
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -13,7 +14,7 @@ import pandas as pd
 from ialelib.data import check_indices
 from ialelib.labelling.checks import check_classes, fingerprint
 from ialelib.utils.errors import InputError
-from ialelib.utils.files import atomic
+from ialelib.utils.files import atomic, beside, expanded, real
 
 APPLICATION, VERSION = 0x49414C45, 1
 MARKS = ("application_id", "user_version", "quick_check")
@@ -40,23 +41,19 @@ class LabelFile:
 
     def __init__(self, path: Path, classes: Sequence[str]) -> None:
         self.path, self._classes, self._seen = path, list(classes), -1
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"the folder of {path} cannot be made ({error})") from error
-        with self.open("rwc") as db:
+        if not path.exists():
+            self._create()
+        with self.open() as db:
             db.execute("BEGIN IMMEDIATE")
-            if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                self._create(db)
             self._check(db)
             self._seen = about(db, "writes")
             db.execute("COMMIT")
 
     @contextmanager
-    def open(self, mode: str = "rw") -> Iterator[sqlite3.Connection]:
-        """A connection to read with; `mode` is SQLite's, "rwc" makes a missing file."""
+    def open(self) -> Iterator[sqlite3.Connection]:
+        """A connection to read with."""
         # One connection per call: no thread or forgotten widget then holds the file open.
-        address = f"{self.path.absolute().as_uri()}?mode={mode}"
+        address = f"{self.path.absolute().as_uri()}?mode=rw"
         try:
             link = sqlite3.connect(address, timeout=PATIENCE, isolation_level=None, uri=True)
             with closing(link) as db:
@@ -91,14 +88,23 @@ class LabelFile:
             db.execute("COMMIT")
             self._seen = writes + 1
 
-    def _create(self, db: sqlite3.Connection) -> None:
-        for statement in SCHEMA.split(";"):
-            db.execute(statement)
-        db.executemany("INSERT INTO classes VALUES (?, ?)", enumerate(self._classes))
-        db.execute(f"PRAGMA application_id = {APPLICATION}")
-        db.execute(f"PRAGMA user_version = {VERSION}")
+    def _create(self) -> None:
+        """Make the file aside, so that under its name it is whole; another process's stays."""
+        path = real(self.path)
+        try:
+            with beside(path) as new:
+                with closing(sqlite3.connect(new)) as db, db:
+                    db.executescript(SCHEMA)
+                    db.executemany("INSERT INTO classes VALUES (?, ?)", enumerate(self._classes))
+                    db.execute(f"PRAGMA application_id = {APPLICATION}")
+                    db.execute(f"PRAGMA user_version = {VERSION}")
+                _name(new, path)
+        except (OSError, sqlite3.Error) as error:
+            raise InputError(f"{path} cannot be made ({error}); choose another place") from error
 
     def _check(self, db: sqlite3.Connection) -> None:
+        if not self.path.stat().st_size:
+            raise self._foreign("it is empty")
         marks = [db.execute(f"PRAGMA {mark}").fetchone()[0] for mark in MARKS]
         if marks != [APPLICATION, VERSION, "ok"]:
             raise self._foreign(f"marks {marks}")
@@ -114,6 +120,16 @@ class LabelFile:
             f"{self.path} is damaged or no label store ({why}); it is left as it is: move it "
             "away or put a good copy in its place, or choose another file"
         )
+
+
+def _name(new: Path, path: Path) -> None:
+    """Give a file its name, unless another process has just taken it."""
+    try:
+        os.link(new, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without links, as on memory sticks
+        new.rename(path)
 
 
 def about(db: sqlite3.Connection, name: str) -> Any:
@@ -150,7 +166,7 @@ class LabelStore:
     def __init__(
         self, path: str | Path, classes: Sequence[str], pool: np.ndarray | None = None
     ) -> None:
-        self.path = Path(path)
+        self.path = expanded(path)
         self.classes = check_classes(classes)
         self._file = LabelFile(self.path, self.classes)
         if pool is not None:
@@ -160,11 +176,10 @@ class LabelStore:
         """Tie the file to these images, N x ...; raises InputError if it belongs to others."""
         mark = fingerprint(pool)
         with self._file.open() as db:
+            if about(db, "pool") is None:
+                db.execute("INSERT OR IGNORE INTO about VALUES ('pool', ?)", [mark])
             known = about(db, "pool")
-        if known is None:
-            with self._file.write() as db:
-                db.execute("INSERT INTO about VALUES ('pool', ?)", [mark])
-        elif known != mark:
+        if known != mark:
             raise InputError(
                 f"{self.path} holds labels of another pool of images (fingerprint {known}, not "
                 f"{mark}); use another file for this pool"
@@ -291,7 +306,7 @@ class LabelStore:
 
     def export(self, path: str | Path) -> None:
         """Write `table` as a CSV file."""
-        with atomic(Path(path)) as temporary:
+        with atomic(path) as temporary:
             self.table.to_csv(temporary, index=False)
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ialelib.params.types import NOTHING, Made, NewPolicyName, PolicyName, TablePath
 from ialelib.policy import Policy
 from ialelib.utils.errors import InputError, unknown
-from ialelib.utils.files import project
+from ialelib.utils.files import expanded, project
 
 HEADING = "# Parameters"
 """How a notebook's cell of parameters starts; papermill's cell has nothing else on that line."""
@@ -124,7 +124,7 @@ class Params(BaseModel):
         """Where one of the declared files goes, such as "curves.csv"; its folder is created."""
         if name not in self._files():
             raise unknown(f"output of {self.notebook}", name, self._files())
-        folder = project() / self.figures
+        folder = project() / expanded(self.figures)
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{self.notebook}_{name}"
 
@@ -132,7 +132,7 @@ class Params(BaseModel):
         """Where this notebook keeps what it can resume."""
         if self.runs is None:
             return Path(tempfile.mkdtemp(prefix="ialelib-")) / self.notebook
-        return project() / self.runs.replace("{code}", code()) / self.notebook
+        return project() / expanded(self.runs.replace("{code}", code())) / self.notebook
 
     def _files(self) -> list[str]:
         drawn = [f"{name}.{end}" for name in self.pictures for end in ("svg", "png")]

@@ -38,7 +38,7 @@ from ialelib.policy import Policy, fresh_policy
 from ialelib.recipes import RECIPES, Recipe
 from ialelib.state import PARTS
 from ialelib.utils.errors import InputError
-from ialelib.utils.files import project
+from ialelib.utils.files import expanded, project
 from ialelib.utils.progress import watched
 
 
@@ -412,7 +412,7 @@ class Statistics(
 
     def table_paths(self) -> list[Path]:
         """Where the tables are."""
-        return [project() / name for name in self.curves]
+        return [project() / expanded(name) for name in self.curves]
 
 
 class AlilTraining(

@@ -15,7 +15,7 @@ from ialelib.oracle import ORACLE
 from ialelib.policy import GENERALIST, AnyPolicy, load_policy
 from ialelib.recipes import RECIPES
 from ialelib.utils.errors import InputError, unknown
-from ialelib.utils.files import project
+from ialelib.utils.files import expanded, project
 
 T = TypeVar("T")
 Made = Mapping[str, AnyPolicy | None]
@@ -58,7 +58,7 @@ def _trained(name: str, info: ValidationInfo) -> str:
 
 
 def _table(name: str, info: ValidationInfo) -> str:
-    path = project() / name
+    path = project() / expanded(name)
     if name not in (info.context or NOTHING) and not path.is_file():
         raise InputError(f"no table {path}; run the notebook that makes it first")
     return name

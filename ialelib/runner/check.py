@@ -49,7 +49,7 @@ def batch(folder: Path) -> dict[str, Params]:
 
 
 def _paths(folder: Path) -> list[Path]:
-    found = sorted(folder.glob("*.yaml"))
+    found = sorted(folder.glob("[!.]*.yaml"))
     if not found:
         profiles = sorted(path.name for path in folder.parent.glob("*/"))
         raise InputError(f"no params files in {folder}; profiles are {', '.join(profiles)}")

@@ -2,11 +2,15 @@
 
 `python -m ialelib.runner.execute NOTEBOOK PARAMS LOG OUTPUT` leaves the executed notebook at
 OUTPUT, whole or not at all. LOG follows the run cell by cell, and keeps the error of one that
-fails.
+fails. The notebook sees the project's settings of Python, IPython, Jupyter and Matplotlib, not the
+user's.
 """
 
+import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
@@ -14,6 +18,22 @@ import nbformat
 from ialelib.runner.lock import hold
 from ialelib.runner.strip_widgets import strip
 from ialelib.utils.files import atomic
+
+USERS = (
+    *("IPYTHON", "JUPYTER", "MATPLOTLIBRC", "MPLBACKEND", "PAPERMILL", "PLOTLY", "TQDM"),
+    *("PYTHONINSPECT", "PYTHONOPTIMIZE", "PYTHONSTARTUP", "PYTHONWARNINGS"),
+)
+"""Starts of variables by which users set up their own sessions."""
+
+
+def environment(given: Mapping[str, str], folder: str) -> dict[str, str]:
+    """The variables of a batch's notebook: those `given`, but for what would change its outputs.
+
+    In place of the user's files of settings it has those of `folder`, which is empty.
+    """
+    kept = {name: text for name, text in given.items() if not name.startswith(USERS)}
+    own = dict.fromkeys(["IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR"], folder)
+    return {**kept, **own, "JUPYTER_PREFER_ENV_PATH": "1", "MATPLOTLIBRC": os.devnull}
 
 
 def execute(notebook: Path, parameters: Path, log: Path, output: Path) -> int:
@@ -24,9 +44,13 @@ def execute(notebook: Path, parameters: Path, log: Path, output: Path) -> int:
     """
     command = [sys.executable, "-m", "papermill", "--log-output", "--no-progress-bar"]
     command += ["--cwd", str(notebook.parent), "-f", str(parameters), str(notebook), str(log)]
-    with hold(log.with_suffix(".lock"), wait=True) as descriptor:
-        returncode = subprocess.run(command, pass_fds=[descriptor], check=False).returncode
-        if returncode == 0:
+    with (
+        hold(log.with_suffix(".lock"), wait=True) as descriptor,
+        tempfile.TemporaryDirectory(prefix="ialelib-") as folder,
+    ):
+        own = environment(os.environ, folder)
+        done = subprocess.run(command, pass_fds=[descriptor], env=own, check=False)
+        if done.returncode == 0:
             # Not before: it loads torch, whose memory would count for the notebook's.
             from ialelib.utils.machine import machine
 
@@ -35,7 +59,7 @@ def execute(notebook: Path, parameters: Path, log: Path, output: Path) -> int:
             executed.metadata["machine"] = machine()
             with atomic(output) as temporary:
                 nbformat.write(executed, temporary)
-    return returncode
+    return done.returncode
 
 
 if __name__ == "__main__":

@@ -124,8 +124,8 @@ def _save(path: Path, text: str) -> None:
 
 def _runs(folder: Path) -> dict[str, NotebookNode]:
     """Finished notebooks, and of those that have no result the ones that failed."""
-    paths = {path.stem: path for path in folder.glob("logs/*.ipynb")}
-    paths |= {path.stem: path for path in folder.glob("*.ipynb")}
+    paths = {path.stem: path for path in folder.glob("logs/[!.]*.ipynb")}
+    paths |= {path.stem: path for path in folder.glob("[!.]*.ipynb")}
     runs = {}
     for stem, path in sorted(paths.items()):
         # Not a notebook yet where a run is just writing it, or was killed meanwhile.

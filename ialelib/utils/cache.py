@@ -15,7 +15,7 @@ import pandas as pd
 from joblib import delayed
 
 from ialelib.utils.errors import InputError
-from ialelib.utils.files import atomic, digest, finished
+from ialelib.utils.files import atomic, digest, expanded, finished
 from ialelib.utils.machine import commit
 from ialelib.utils.progress import progress
 from ialelib.utils.workers import end_with_parent, parallel
@@ -46,7 +46,7 @@ def run_groups(groups: Sequence[Group], processes: int, label: str) -> pd.DataFr
     kept = {path: finished(path, _sealed) for path in tasks}
     found = {path: table for path, table in kept.items() if table is not None}
     todo = {path: task for path, task in tasks.items() if path not in found}
-    now = commit()
+    now = commit() if todo else ""
     calls = (delayed(_make)(path, task, now) for path, task in todo.items())
     made = parallel(min(processes, max(1, len(todo))), return_as="generator_unordered")(calls)
     for _ in progress(made, len(todo), label):
@@ -79,10 +79,10 @@ def read_table(path: Path | io.BytesIO) -> pd.DataFrame:
 
 
 @contextmanager
-def kept_in(folder: Path | None) -> Iterator[Path]:
+def kept_in(folder: str | Path | None) -> Iterator[Path]:
     """The folder where results are kept, or without one a temporary folder for the block."""
     if folder is not None:
-        yield folder
+        yield expanded(folder)
     else:
         with tempfile.TemporaryDirectory(prefix="ialelib-") as temporary:
             yield Path(temporary)

@@ -1,36 +1,51 @@
-"""Atomic file writes, digests of what is in a file, and where the project is."""
+"""Atomic file writes, digests, paths as users give them, and where the project is."""
 
 import hashlib
 import os
-import tempfile
+import secrets
+import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 from ialelib.utils.errors import InputError
 
 Kept = TypeVar("Kept")
+MARK = ".ialelib-"
+"""In the names of files that are being written."""
+FORGOTTEN = 60.0  # seconds
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it there only if the block succeeds.
 
     A crash or `kill -9` in the middle leaves `path` as it was, and so does a power cut: data are
-    on the disk before they take the name. Missing folders are created.
+    on the disk before they take the name. Missing folders are created. What killed writes have left
+    in the folder is removed. Modes follow the umask; a symbolic link stays, and what it leads to is
+    written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    path = real(path)
+    with beside(path) as temporary:
+        mode = temporary.stat().st_mode
         yield temporary
-        temporary.chmod(0o644)
+        temporary.chmod(mode)  # some writers exchange the file
         _flush(temporary)
         os.replace(temporary, path)
         _flush(path.parent)
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """A new file in the folder of `path` for the block; missing folders are created."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path.parent)
+    temporary = path.with_name(f".{path.name}{MARK}{secrets.token_hex(4)}{path.suffix}")
+    temporary.touch(exist_ok=False)
+    try:
+        yield temporary
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -66,6 +81,33 @@ def finished(path: Path, load: Callable[[Path], Kept]) -> Kept | None:
         os.replace(path, aside)
         warnings.warn(f"{path} is damaged: kept as {aside.name}, and made again", stacklevel=2)
         return None
+
+
+def _sweep(folder: Path) -> None:
+    """Remove files that were being written when their process was killed."""
+    for left in folder.glob(f".*{MARK}*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > FORGOTTEN:
+                left.unlink()
+
+
+def expanded(path: str | Path) -> Path:
+    """A path as users write it, with `~` for the home folder.
+
+    Raises:
+        InputError: no such home folder is known.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise InputError(
+            f"no home folder is known for {path}: set HOME, or write the path in full"
+        ) from None
+
+
+def real(path: str | Path) -> Path:
+    """The file that a path leads to through symbolic links, also where it is not there yet."""
+    return Path(os.path.realpath(expanded(path)))
 
 
 def project() -> Path:

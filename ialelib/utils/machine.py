@@ -11,6 +11,8 @@ import torch
 from ialelib.utils.errors import InputError
 
 CHECKOUT = Path(__file__).parents[2]
+FILES = ("ialelib", "notebooks/00_index.ipynb")
+"""What this package's repository has, and one that encloses a copy of it has not."""
 
 
 def device() -> str:
@@ -41,10 +43,11 @@ def machine() -> str:
 def commit() -> str:
     """Ten digits of the commit that this package is of, "+" for changed files; else "unknown".
 
-    Asked for once in a process, when a run begins, so that it is the code that was loaded.
+    Asked for once in a process, when a run begins, so that it is the code that was loaded. Nothing
+    else asks git.
     """
-    said = _git("rev-parse", "--short=10", "HEAD")
-    if not said:
+    ours = _git("ls-files", "--error-unmatch", *FILES)
+    if not (ours and (said := _git("rev-parse", "--short=10", "HEAD"))):
         return "unknown"
     changed = _git("status", "--porcelain", "--untracked-files=no", "--", "ialelib", "notebooks")
     return said + "+" * bool(changed)
@@ -55,7 +58,9 @@ def _git(*arguments: str) -> str:
     if not (CHECKOUT / ".git").exists():
         return ""
     own = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
-    command = ["git", "-C", str(CHECKOUT), *arguments]
+    # It only reads: no hook and no monitor is run, and no lock is in the way of another git.
+    command = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(CHECKOUT)]
+    command += arguments
     try:
         done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
     except OSError:

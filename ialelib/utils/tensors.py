@@ -17,7 +17,7 @@ class DamagedError(Exception):
     """A file that is no safetensors file, or whose content is not what was written."""
 
 
-def save(tensors: Mapping[str, Tensor], header: Mapping[str, str], path: Path) -> None:
+def save(tensors: Mapping[str, Tensor], header: Mapping[str, str], path: str | Path) -> None:
     """Write tensors and texts; both come back by `load`."""
     whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
     with atomic(path) as temporary:

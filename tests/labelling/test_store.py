@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -231,7 +232,11 @@ def overwritten(path: Path) -> None:
     path.write_bytes(whole[:4096] + b"x" * (len(whole) - 4096))
 
 
-@pytest.mark.parametrize("damage", [sqlite_of_others, not_sqlite, cut_off, overwritten])
+def emptied(path: Path) -> None:
+    path.touch()
+
+
+@pytest.mark.parametrize("damage", [sqlite_of_others, not_sqlite, cut_off, overwritten, emptied])
 def test_damaged_or_foreign_file_is_left_alone(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
@@ -246,7 +251,7 @@ def test_damaged_or_foreign_file_is_left_alone(
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"folder of .*labels\.db cannot be made"):
+    with pytest.raises(InputError, match=r"labels\.db cannot be made .*; choose another place"):
         LabelStore(tmp_path / "file" / "labels.db", CLASSES)
 
 
@@ -323,6 +328,41 @@ def test_two_processes_lose_nothing(path: Path) -> None:
     assert sorted(zip(store.labelled, store.labels, strict=True)) == [
         (index, index % 2) for index in range(40)
     ]
+
+
+AT_ONCE = """
+import sys
+import numpy as np
+from ialelib.labelling import LabelStore
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(20):
+    LabelStore(f"{sys.argv[1]}{number}", ["bag", "boot"], np.zeros((3, 2, 2), np.uint8)).labels
+"""
+
+
+def test_stores_that_are_made_at_once_are_one(path: Path) -> None:
+    command, piped = [sys.executable, "-c", AT_ONCE, str(path)], subprocess.PIPE
+    makers = [subprocess.Popen(command, stdin=piped, stdout=piped, text=True) for _ in range(3)]
+    for maker in makers:
+        assert maker.stdout
+        assert maker.stdout.readline() == "ready\n"
+    for maker in makers:
+        assert maker.stdin
+        maker.stdin.write("go\n")
+        maker.stdin.flush()
+    for maker in makers:
+        maker.communicate()
+    assert [maker.returncode for maker in makers] == [0, 0, 0]
+    assert len(list(path.parent.iterdir())) == 20
+
+
+def test_a_store_may_lie_where_files_have_one_name_only(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "link", Mock(side_effect=PermissionError))
+    LabelStore(path, CLASSES)
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_locked_file_gives_one_sentence(

@@ -1,6 +1,8 @@
 """What every published table says about itself."""
 
+import os
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from ialelib.params.notebooks import ToyGaussians
 from ialelib.results import provenance, publish
 from ialelib.utils import cache
 from ialelib.utils import machine as machine_module
-from ialelib.utils.machine import machine
+from ialelib.utils.machine import CHECKOUT, machine
 
 TABLE = "01_toy_gaussians_curves.csv"
 CURVES = pd.DataFrame({"dataset": "toy", "seed": [0, 1], "accuracy": [0.1, 1 / 3]})
@@ -94,7 +96,14 @@ def test_commit_tells_a_changed_checkout_from_a_clean_one(
     code = tmp_path / "ialelib" / "x.py"
     code.parent.mkdir()
     code.write_text("1")
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "00_index.ipynb").touch()
     git(tmp_path, "init", "--quiet")
+    git(tmp_path, "commit", "--quiet", "--allow-empty", "-m", "another project's")
+    assert commit() == "unknown"
+    git(tmp_path, "add", "ialelib")
+    git(tmp_path, "commit", "--quiet", "-m", "a copy in another project")
+    assert commit() == "unknown"
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "--quiet", "-m", "x")
     assert commit() == git(tmp_path, "rev-parse", "--short=10", "HEAD")
@@ -102,6 +111,39 @@ def test_commit_tells_a_changed_checkout_from_a_clean_one(
     assert not commit().endswith("+")
     code.write_text("2")
     assert commit().endswith("+")
+
+
+USE = """
+import pkgutil, importlib, torch, ialelib
+for module in pkgutil.walk_packages(ialelib.__path__, "ialelib."):
+    importlib.import_module(module.name)
+labelled = torch.arange(10)
+ialelib.next_batch(embeddings=torch.randn(50, 4), labelled=labelled, labels=labelled % 2, acq=3)
+"""
+
+
+def test_neither_imports_nor_a_batch_ask_git(tmp_path: Path) -> None:
+    fake = tmp_path / "git"
+    fake.write_text(f"#!/bin/sh\ntouch {tmp_path}/asked\n")
+    fake.chmod(0o755)
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(CHECKOUT)}
+    subprocess.run([sys.executable, "-c", USE], env=os.environ | path, cwd=tmp_path, check=True)
+    assert not (tmp_path / "asked").exists()
+    asking = "from ialelib.utils.machine import commit; assert commit() == 'unknown'"
+    subprocess.run([sys.executable, "-c", asking], env=os.environ | path, cwd=tmp_path, check=True)
+    assert (tmp_path / "asked").exists() is (CHECKOUT / ".git").exists()
+
+
+def test_the_commit_is_this_packages_wherever_git_is_told_to_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "commit", "--quiet", "--allow-empty", "-m", "x")
+    monkeypatch.chdir(tmp_path)
+    before = machine_module.commit.__wrapped__()
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
+    assert machine_module.commit.__wrapped__() == before
+    assert not before.startswith(git(tmp_path, "rev-parse", "--short=10", "HEAD"))
 
 
 def test_machine_has_a_name_and_its_cores() -> None:

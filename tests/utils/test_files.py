@@ -1,6 +1,8 @@
 """Files are written whole or not at all, and broken array files are refused."""
 
 import os
+import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ialelib import data
+from ialelib import data, labelling, policy
+from ialelib.cycle import CycleConfig
+from ialelib.experiments import compare
+from ialelib.params.notebooks import ToyGaussians
+from ialelib.runner import check
 from ialelib.utils.errors import InputError
 from ialelib.utils.files import atomic
 
@@ -62,11 +68,30 @@ def test_temporary_file_has_the_same_suffix(tmp_path: Path) -> None:
         assert (temporary.parent, temporary.suffix) == (tmp_path, ".npz")
 
 
-def test_result_is_readable_by_others(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_modes_follow_the_umask(tmp_path: Path, mask: int, mode: int) -> None:
     path = tmp_path / "result.txt"
-    with atomic(path) as temporary:
-        temporary.write_text("new")
-    assert path.stat().st_mode & 0o777 == 0o644
+    before = os.umask(mask)
+    try:
+        with atomic(path) as temporary:
+            temporary.write_text("new")
+        policy.save_policy(policy.fresh_policy(2, 4), tmp_path / "mine.safetensors")
+        labelling.LabelStore(tmp_path / "mine.sqlite", ["cat", "dog"])
+    finally:
+        os.umask(before)
+    assert {each.stat().st_mode & 0o777 for each in tmp_path.iterdir()} == {mode}
+
+
+def test_a_symbolic_link_stays_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+    real = tmp_path / "elsewhere" / "result.txt"
+    linked, folder = tmp_path / "result.txt", tmp_path / "folder"
+    linked.symlink_to("elsewhere/result.txt")  # which is not there yet
+    folder.symlink_to(real.parent)
+    for path, text in ((linked, "one"), (folder / "result.txt", "two")):
+        with atomic(path) as temporary:
+            temporary.write_text(text)
+        assert (real.read_text(), linked.is_symlink(), folder.is_symlink()) == (text, True, True)
+    assert list(real.parent.iterdir()) == [real]
 
 
 def test_two_writers_at_once_leave_one_whole_file(tmp_path: Path) -> None:
@@ -102,6 +127,73 @@ def test_kill_in_the_middle_leaves_old_content(tmp_path: Path) -> None:
         process.kill()
     assert process.returncode == -9
     assert path.read_text() == "old"
+    (left,) = set(tmp_path.iterdir()) - {path}
+    with atomic(tmp_path / "other.txt"):
+        pass
+    assert left.exists()  # it could be another process's, at work
+    os.utime(left, (0, 0))
+    with atomic(tmp_path / "other.txt"):
+        pass
+    assert not left.exists()
+
+
+def test_what_killed_writes_leave_is_taken_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy, "SHIPPED", [tmp_path])
+    monkeypatch.setenv("IALE_DATA", str(tmp_path))
+    (tmp_path / "params").mkdir()
+    for folder, name in (("", "mine.safetensors"), ("", "mine.npz"), ("params", "mine.yaml")):
+        with atomic(tmp_path / folder / name) as temporary:
+            shutil.copy(temporary, temporary.with_stem(f"{temporary.stem}-left"))
+        (tmp_path / folder / name).unlink()
+    with pytest.raises(InputError, match=r"unknown policy 'mine'\. Accepted: $"):
+        policy.load_policy("mine")
+    assert not [name for name in data.available() if "mine" in name]
+    with pytest.raises(InputError, match="no params files"):
+        check.batch(tmp_path / "params")
+
+
+# Paths as users give them
+
+
+def test_a_tilde_is_the_home_folder_wherever_a_path_enters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy: data.DataSet
+) -> None:
+    home, cwd = tmp_path / "home", tmp_path / "cwd"
+    cwd.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("IALE_DATA", "~/sets")
+    monkeypatch.chdir(cwd)
+    policy.save_policy(policy.fresh_policy(2, 4), "~/mine.safetensors")
+    assert policy.load_network("~/mine.safetensors").embedding == 4
+    labelling.LabelStore("~/labels.sqlite", ["cat", "dog"]).export("~/labels.csv")
+    compare(toy, CycleConfig("toy_mlp", 20, 20, 10, 50), ["random"], [0], folder="~/runs")
+    settings = ToyGaussians.model_construct(figures="~/figures", runs="~/runs")
+    made = [settings.path("curves.csv").parent, settings.runs_folder(), data.folder()]
+    assert made == [home / "figures", home / "runs" / "01_toy_gaussians", home / "sets"]
+    assert {path.name for path in home.iterdir()} == {
+        *("mine.safetensors", "labels.sqlite", "labels.csv", "runs", "figures")
+    }
+    assert list(cwd.iterdir()) == []
+
+
+def test_a_home_that_nobody_knows_is_said() -> None:
+    with pytest.raises(InputError, match="no home folder is known for ~nobody-here/x: set HOME"):
+        policy.load_policy("~nobody-here/x")
+
+
+def test_relative_paths_are_the_same_in_the_check_and_in_a_notebook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "00_index.ipynb").touch()
+    policy.save_policy(policy.fresh_policy(2, 4), tmp_path / "runs" / "mine.safetensors")
+    monkeypatch.setenv("IALE_DATA", "sets")
+    for where in (tmp_path, tmp_path / "notebooks"):
+        monkeypatch.chdir(where)
+        assert data.folder() == tmp_path / "sets"
+        assert policy.load_network("runs/mine.safetensors").embedding == 4
 
 
 # Reading
@@ -156,11 +248,37 @@ def test_missing_array_is_named(empty_data_folder: Path, key: str) -> None:
         data.load_data("own")
 
 
-@pytest.mark.parametrize("content", [b"", b"no array file at all", b"\x93NUMPY\x01\x00v\x00"])
-def test_other_files_are_refused(empty_data_folder: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "it is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", "git lfs pull"),
+        (b"\n<!DOCTYPE html><html><body>404</body></html>", "it is a web page"),
+        (b"<html lang='en'>", "it is a web page"),
+        (b'{"message": "Not Found"}', "it is plain text"),
+        (b"\x93NUMPY\x01\x00v\x00", "it is a single array"),
+        (pickle.dumps({"train_images": 1}), "it is a pickle"),
+        (b"PK\x03\x04\x14\x00", "it is cut off"),
+        (b"\x1f\x8b\x08\x00\x00", "it is of another kind"),
+    ],
+)
+def test_other_files_are_refused_as_what_they_are(
+    empty_data_folder: Path, content: bytes, what: str
+) -> None:
     path = empty_data_folder / "own.npz"
     path.write_bytes(content)
-    assert_refused(path)
+    with pytest.raises(InputError, match=f"{path} is not a readable array file: .*{what}") as error:
+        data.load_data("own")
+    assert "allow" not in str(error.value)
+    assert error.value.__suppress_context__
+
+
+def test_pickles_in_an_archive_are_no_arrays_and_never_read(empty_data_folder: Path) -> None:
+    objects = np.array([None, "cat"], dtype=object)
+    np.savez(empty_data_folder / "own.npz", **{**arrays(), "test_labels": objects})
+    with pytest.raises(InputError, match=r"own\.npz .*it holds Python objects; delete") as error:
+        data.load_data("own")
+    assert "allow" not in str(error.value)
 
 
 def test_single_array_under_the_name_of_an_archive_is_refused(empty_data_folder: Path) -> None:
