@@ -18,6 +18,7 @@ from ialelib.params.types import (
     DataSetName,
     Distinct,
     Made,
+    NaturalInt,
     NewPolicyName,
     PolicyName,
     PositiveInt,
@@ -48,8 +49,8 @@ class BeyondThePaper(
     """Training images of each source and target that are embedded, at most: the first ones."""
     generations: PositiveInt
     """Of the search on frozen features."""
-    scratch_generations: PositiveInt
-    """Of the search that follows, also on classifiers that are trained from scratch."""
+    scratch_generations: NaturalInt
+    """Of a search that follows, also on classifiers that are trained from scratch; 0: without."""
     candidates: PositiveInt
     tasks: PositiveInt
     averaged: PositiveInt
@@ -77,11 +78,12 @@ class BeyondThePaper(
     """With which parts of the policy are left out, for the smallest of `sizes`."""
     processes: PositiveInt
 
-    def training(self) -> tuple[ImitationConfig, SearchConfig, SearchConfig]:
-        """The three stages of the training on view."""
+    def training(self) -> tuple[ImitationConfig, SearchConfig, SearchConfig | None]:
+        """The stages of the training on view."""
         first = ImitationConfig(rounds=self.rounds, tasks=self.imitated, seed=self.seed)
         search = SearchConfig(**self.named(SearchConfig))
-        return first, search, replace(search, generations=self.scratch_generations)
+        scratch = replace(search, generations=self.scratch_generations)
+        return first, search, scratch if self.scratch_generations else None
 
     def chosen(self) -> list[Source]:
         """The sources: those of the generalist's training as they are there, others whole."""

@@ -67,6 +67,7 @@ def _table(name: str, info: ValidationInfo) -> str:
 Distinct = Annotated[list[T], _must(_distinct, "the list names something twice: {}")]
 Several = Annotated[Distinct[T], _must(bool, "the list must not be empty")]
 PositiveInt = Annotated[int, _must(lambda number: number >= 1, "1 or more, not {}")]
+NaturalInt = Annotated[int, _must(lambda number: number >= 0, "0 or more, not {}")]
 Seed = Annotated[int, _must(lambda seed: seed >= 0, "seeds are 0 or more, not {}")]
 Seeds = Several[Seed]
 Widths = Annotated[
