@@ -21,6 +21,7 @@ from ialelib.params.types import (
     NewPolicyName,
     PolicyName,
     PositiveInt,
+    Processes,
     RecipeName,
     Seed,
     Seeds,
@@ -72,7 +73,7 @@ class BeyondThePaper(
     oracle_seeds: Distinct[Seed]
     ablation_seeds: Seeds
     """With which parts of the policy are left out, for the smallest of `sizes`."""
-    processes: PositiveInt
+    processes: Processes
 
     def training(self) -> tuple[ImitationConfig, SearchConfig]:
         """Both stages of the training on view."""
@@ -155,7 +156,7 @@ class FromScratch(
     """The policy of the baseline ALIL; none leaves it out."""
     strategies: Distinct[BaselineName]
     seeds: Seeds
-    processes: PositiveInt
+    processes: Processes
 
     def cycle_config(self) -> CycleConfig:
         """What all cycles share; classifier and sub-pool differ."""
