@@ -3,8 +3,6 @@
 # class in ialelib/params/. The gallery shows the executed notebooks.
 from pathlib import Path
 
-import yaml
-
 from ialelib.runner import check
 from ialelib.utils.errors import InputError
 
@@ -14,8 +12,7 @@ try:
     BATCH = check.batch(Path("params") / PROFILE)
     DRAWN = list(BATCH)
     if "figure" in config:
-        FIGURES = yaml.safe_load(Path("figures.yaml").read_text())
-        DRAWN = [check.drawing(config["figure"], BATCH, FIGURES)]
+        DRAWN = [check.drawing(config["figure"], BATCH, check.figures())]
 except InputError as error:
     raise WorkflowError(str(error))
 # Notebooks never import the room that runs them.

@@ -53,7 +53,9 @@ def test_a_policy_and_its_card_change_together_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    history = pd.DataFrame({"stage": ["search"], "generation": [0], "gain": [0.5], "seconds": [1.0]})
+    history = pd.DataFrame(
+        {"stage": ["search"], "generation": [0], "gain": [0.5], "seconds": [1.0]}
+    )
     old, new = (Generalist(torch.full((len(NAMES), 2), x), {"seed": x}) for x in (1.0, 2.0))
     cards.publish_policy(old, history, history, "mine")
     before = {path: path.read_bytes() for path in (tmp_path / "policies").iterdir()}

@@ -10,13 +10,15 @@ from typing import Any, ClassVar, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ialelib.params.types import NOTHING, Made, NewPolicyName, PolicyName, TablePath
+from ialelib.params.types import NOTHING, Folder, Made, NewPolicyName, PolicyName, Seed, TablePath
 from ialelib.policy import Policy
 from ialelib.utils.errors import InputError, unknown
 from ialelib.utils.files import expanded, project
 
 HEADING = "# Parameters"
 """How a notebook's cell of parameters starts; papermill's cell has nothing else on that line."""
+HIGHEST, HIGHEST_SEED, MANY, DEEPEST = 1_000_000, 2**32 - 1, 1000, 3
+"""Bounds of any parameter, far beyond what can be run: numbers, entries, lists in lists."""
 
 
 def code(library: Path = Path(__file__).parents[1]) -> str:
@@ -36,12 +38,12 @@ class Params(BaseModel):
     tables: ClassVar[tuple[str, ...]]
     pictures: ClassVar[tuple[str, ...]]
 
-    runs: str | None
+    runs: Folder | None
     """Folder of resumable runs, relative to the project; none means a new temporary one.
 
     `{code}` in it stands for a digest of this library: after an edit nothing is read back.
     """
-    figures: str
+    figures: Folder
     """Folder for figures and their tables, relative to the project."""
 
     def __init_subclass__(
@@ -87,6 +89,10 @@ class Params(BaseModel):
         for name in values:
             if name not in cls.model_fields:
                 raise unknown("parameter", name, cls.model_fields)
+        for name, value in values.items():
+            seeds = _has(cls.model_fields[name].rebuild_annotation(), Seed)
+            if fault := _excess(value, HIGHEST_SEED if seeds else HIGHEST):
+                raise InputError(f"parameter {name!r}: {fault}")
         try:
             params = cls.model_validate(values, context=made)
         except ValidationError as error:
@@ -148,6 +154,19 @@ class Params(BaseModel):
 
 def _has(annotation: object, kind: object) -> bool:
     return annotation == kind or any(_has(part, kind) for part in get_args(annotation))
+
+
+def _excess(value: Any, highest: int, depth: int = 0) -> str:
+    """In which way a value goes beyond what any parameter may be, if it does."""
+    if isinstance(value, int | float) and not abs(value) <= highest:  # NaN, too
+        return f"numbers are finite, and go up to {highest:,}"
+    if isinstance(value, str) and len(value) > MANY:
+        return f"texts have up to {MANY:,} characters"
+    if isinstance(value, list):
+        if depth == DEEPEST or len(value) > MANY:
+            return f"lists have up to {MANY:,} entries, in lists up to {DEEPEST} deep"
+        return next(filter(None, (_excess(each, highest, depth + 1) for each in value)), "")
+    return ""
 
 
 def _sentence(error: Any) -> str:

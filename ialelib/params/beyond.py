@@ -22,6 +22,7 @@ from ialelib.params.types import (
     NewPolicyName,
     PolicyName,
     PositiveInt,
+    Processes,
     RecipeName,
     Seed,
     Seeds,
@@ -76,7 +77,7 @@ class BeyondThePaper(
     oracle_seeds: Distinct[Seed]
     ablation_seeds: Seeds
     """With which parts of the policy are left out, for the smallest of `sizes`."""
-    processes: PositiveInt
+    processes: Processes
 
     def training(self) -> tuple[ImitationConfig, SearchConfig, SearchConfig | None]:
         """The stages of the training on view."""
@@ -161,7 +162,7 @@ class FromScratch(
     """The policy of the baseline ALIL; none leaves it out."""
     strategies: Distinct[BaselineName]
     seeds: Seeds
-    processes: PositiveInt
+    processes: Processes
 
     def cycle_config(self) -> CycleConfig:
         """What all cycles share; classifier and sub-pool differ."""

@@ -23,7 +23,9 @@ from ialelib.params.types import (
     Made,
     NewPolicyName,
     PolicyName,
+    PositiveFloat,
     PositiveInt,
+    Processes,
     RecipeName,
     RuleName,
     Seed,
@@ -55,7 +57,7 @@ class Cycles(Acquisitions):
 
     budget: int
     seeds: Seeds
-    processes: PositiveInt
+    processes: Processes
 
     def cycle_config(self) -> CycleConfig:
         """The cycle that every strategy runs."""
@@ -66,11 +68,11 @@ class ToyGaussians(Acquisitions, notebook="01_toy_gaussians", pictures=("data", 
     """Parameters of 01_toy_gaussians."""
 
     overlap: float
-    samples: int
+    samples: PositiveInt
     acquisitions: int
-    episodes: int
+    episodes: PositiveInt
     seeds: Seeds
-    processes: PositiveInt
+    processes: Processes
     save_policy: NewPolicyName | None
 
     def data(self, seed: int) -> data.DataSet:
@@ -117,7 +119,7 @@ class Imitation(Cycles):
     """What notebooks share that run Algorithm 1."""
 
     dataset: DataSetName
-    episodes: int
+    episodes: PositiveInt
     validation: int
 
     def dagger_config(self) -> DaggerConfig:
@@ -135,7 +137,7 @@ class Training(Strategies, Imitation):
     """What notebooks share that train a policy."""
 
     ranking: Literal["scratch", "warm"]
-    seed: int
+    seed: Seed
     save_policy: NewPolicyName | None
 
     @override
@@ -330,7 +332,7 @@ class RunTime(
     experts: Several[ExpertName]
     training_budget: int
     """Labels at the end of the policy-training episodes that are timed."""
-    episodes: int
+    episodes: PositiveInt
     validation: int
     ranking: Literal["scratch", "warm"]
 
@@ -364,9 +366,9 @@ class TrainingCost(
 
     datasets: Several[DataSetName]
     classifier: ClassifierName
-    labels: Several[int]
-    multiples: Several[float]
-    warm_steps: Several[int]
+    labels: Several[PositiveInt]
+    multiples: Several[PositiveFloat]
+    warm_steps: Several[PositiveInt]
     ranking_dataset: DataSetName
     ranking_seeds: Seeds
     compared: Several[PolicyName]
@@ -393,6 +395,9 @@ class TrainingCost(
     def check(self, made: Made = NOTHING) -> None:
         self.recipes()
         self.warm()
+        for name in self.datasets:
+            if max(self.labels) > (most := len(data.load_data(name).train_labels)):
+                raise InputError(f"parameter 'labels': up to the {most} samples of {name!r}")
         self.cycle_config().check(data.load_data(self.ranking_dataset), self.validation)
 
 

@@ -21,6 +21,8 @@ T = TypeVar("T")
 Made = Mapping[str, AnyPolicy | None]
 """What other runs of a batch make: tables, and policies, as they will be but untrained."""
 NOTHING: Made = MappingProxyType({})
+LONGEST = 100
+"""Bytes in a name that ends others: file systems take 255."""
 
 
 def _must(hold: Callable[[T], object], otherwise: str) -> AfterValidator:
@@ -47,6 +49,10 @@ def _distinct(items: list[T]) -> bool:
     return len({repr(item) for item in items}) == len(items)
 
 
+def _fits_in_a_name(path: str) -> bool:
+    return all(len(part.encode()) <= LONGEST for part in path.split("/"))
+
+
 def known(name: str, made: Made) -> AnyPolicy | None:
     """The policy of that name; None for one that the batch makes and that cannot be told yet."""
     return made[name] if name in made else load_policy(name)
@@ -68,6 +74,8 @@ Distinct = Annotated[list[T], _must(_distinct, "the list names something twice: 
 Several = Annotated[Distinct[T], _must(bool, "the list must not be empty")]
 PositiveInt = Annotated[int, _must(lambda number: number >= 1, "1 or more, not {}")]
 NaturalInt = Annotated[int, _must(lambda number: number >= 0, "0 or more, not {}")]
+PositiveFloat = Annotated[float, _must(lambda number: number > 0, "more than 0, not {}")]
+Processes = Annotated[int, _must(lambda number: 1 <= number <= 1024, "1 to 1,024, not {}")]
 Seed = Annotated[int, _must(lambda seed: seed >= 0, "seeds are 0 or more, not {}")]
 Seeds = Several[Seed]
 Widths = Annotated[
@@ -91,5 +99,15 @@ TablePath = Annotated[str, AfterValidator(_table)]
 NewPolicyName = Annotated[
     str,
     _must(re.compile(r"[\w-]+").fullmatch, "letters, digits, - and _ make a name, not {!r}"),
+    _must(_fits_in_a_name, f"a name has up to {LONGEST} bytes"),
 ]
 """A policy that this notebook saves."""
+Folder = Annotated[
+    str,
+    _must(
+        re.compile(r"([\w. /~-]|\{code\})+").fullmatch,
+        "letters, digits, spaces and . _ - / make a folder, not {!r}",
+    ),
+    _must(_fits_in_a_name, f"each part of it has up to {LONGEST} bytes"),
+]
+"""Relative to the project."""

@@ -3,25 +3,84 @@
 `python -m ialelib.runner.check FOLDER [FIGURE]` checks a folder's YAML files before a batch starts.
 """
 
+import os
+import re
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+from typing_extensions import override
 
 from ialelib.params import beyond, notebooks
 from ialelib.params.base import Params
 from ialelib.params.types import NOTHING, Made
 from ialelib.policy import Policy
 from ialelib.utils.errors import InputError, unknown
-from ialelib.utils.files import project
+from ialelib.utils.files import expanded, project
 
 NOTEBOOKS: dict[str, type[Params]] = {
     each.notebook: each
     for each in [*vars(notebooks).values(), *vars(beyond).values()]
     if isinstance(each, type) and issubclass(each, Params) and "notebook" in vars(each)
 }
+
+
+NESTED = 10
+STEM = re.compile(r"[\w.-]+")
+
+
+class Loader(yaml.SafeLoader):
+    """YAML without what is a mistake in these files, or makes little text a lot of work."""
+
+    depth = 0
+
+    @override
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        line = f"line {self.line + 1}"
+        if self.check_event(yaml.AliasEvent):
+            raise InputError(f"{line}: write the value in place of its alias")
+        if self.depth == NESTED:
+            raise InputError(f"{line}: values in values, more than {NESTED} deep")
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        if isinstance(node, yaml.MappingNode):
+            names = [name.value for name, _ in node.value]
+            if not all(isinstance(name, str) for name in names):
+                raise InputError(f"{line}: a name stands before a colon, not a list of values")
+            if twice := [name for place, name in enumerate(names) if name in names[:place]]:
+                raise InputError(f"{twice[0]!r} stands there twice; leave one")
+        return node
+
+
+def load(path: Path) -> dict[str, Any]:
+    """What a YAML file of lines `name: value` says.
+
+    Raises:
+        InputError: anything else, in one line that names the file.
+    """
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader)
+        if not isinstance(values, dict):
+            raise InputError("the file must hold lines of the form `name: value`")
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: {' '.join(str(error).split())}") from None
+    return values
+
+
+def figures() -> dict[str, list[str]]:
+    """Which params files draw which figure of the paper, from figures.yaml of the project.
+
+    Raises:
+        InputError: that file cannot be read, or holds something else.
+    """
+    path = project() / "figures.yaml"
+    table = load(path)
+    if not all(isinstance(stems, list) and stems for stems in table.values()):
+        raise InputError(f"{path} must hold lines of the form `figure: [params file, ...]`")
+    return table
 
 
 def read(path: Path, made: Made = NOTHING) -> Params:
@@ -31,7 +90,27 @@ def read(path: Path, made: Made = NOTHING) -> Params:
     Raises:
         InputError: no such notebook, not YAML, or a wrong parameter; the message names the file.
     """
-    return _parsed(path, lambda kind, values: kind.checked(values, made))
+
+    def checked(kind: type[Params], values: dict[str, Any]) -> Params:
+        params = kind.checked(values, made)
+        for name in filter(None, (params.figures, params.runs)):
+            _can_be_written(name)
+        return params
+
+    return _parsed(path, checked)
+
+
+def _can_be_written(name: str) -> None:
+    """Raises InputError unless a folder lies in the project, as it is spelt, and takes files."""
+    top = project()
+    folder = Path(os.path.normpath(top / expanded(name)))
+    if top not in folder.parents:
+        raise InputError(
+            f"{name!r} is no folder inside of the project; name one that is, or a link in it"
+        )
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise InputError(f"no files can be written to {there}; make it a folder that takes them")
 
 
 def batch(folder: Path) -> dict[str, Params]:
@@ -50,6 +129,11 @@ def batch(folder: Path) -> dict[str, Params]:
 
 def _paths(folder: Path) -> list[Path]:
     found = sorted(folder.glob("[!.]*.yaml"))
+    if wrong := [path for path in found if not STEM.fullmatch(path.stem)]:
+        raise InputError(
+            f"{str(wrong[0])!r}: letters, digits and . _ - make the name of a params file; "
+            "give it another"
+        )
     if not found:
         profiles = sorted(path.name for path in folder.parent.glob("*/"))
         raise InputError(f"no params files in {folder}; profiles are {', '.join(profiles)}")
@@ -58,14 +142,12 @@ def _paths(folder: Path) -> list[Path]:
 
 def _parsed(path: Path, make: Callable[[type[Params], dict[str, Any]], Params]) -> Params:
     notebook = path.stem.split("-")[0]
+    if notebook not in NOTEBOOKS:
+        raise InputError(f"{path}: {unknown('notebook', notebook, NOTEBOOKS)}")
+    values = load(path)
     try:
-        if notebook not in NOTEBOOKS:
-            raise unknown("notebook", notebook, NOTEBOOKS)
-        values = yaml.safe_load(path.read_text())
-        if not isinstance(values, dict):
-            raise InputError("the file must hold lines of the form `name: value`")
         return make(NOTEBOOKS[notebook], values)
-    except (InputError, OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
@@ -121,13 +203,14 @@ def main(arguments: list[str]) -> int:
     if len(arguments) not in (1, 2):
         print("usage: python -m ialelib.runner.check FOLDER [FIGURE]", file=sys.stderr)
         return 2
-    folder, *figures = arguments
+    folder, *named = arguments
     try:
+        for name in ("runs", "policies"):
+            _can_be_written(name)
         waiting = _paths(Path(folder))
-        for figure in figures:
-            table = yaml.safe_load((project() / "figures.yaml").read_text())
+        for figure in named:
             profile = batch(Path(folder))
-            drawn = needed(drawing(figure, profile, table), profile)
+            drawn = needed(drawing(figure, profile, figures()), profile)
             waiting = [path for path in waiting if path.stem in drawn]
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -53,7 +53,7 @@ def main(arguments: list[str]) -> int:
             # The command itself keeps the lock; its own children are not given it.
             os.set_inheritable(descriptor, True)
             os.execvp(command[0], command)
-    except InputError as error:
+    except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 

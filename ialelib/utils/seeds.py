@@ -4,13 +4,20 @@ import zlib
 
 import numpy as np
 
+from ialelib.utils.errors import InputError
+
 
 def derive(seed: int, *path: str | int) -> int:
     """A 63-bit seed for the stream named by `path`, e.g. `derive(3, "weights")`.
 
     Streams of different names are independent, so one strategy drawing more numbers than another
     never shifts the split, the initial weights or the sub-pools that both must share.
+
+    Raises:
+        InputError: a seed that is no whole number from 0.
     """
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"seeds are whole numbers from 0, not {seed!r}")
     words = [zlib.crc32(str(part).encode()) for part in path]
     state = np.random.SeedSequence([seed, *words]).generate_state(1, np.uint64)[0]
     return int(state >> np.uint64(1))

@@ -11,7 +11,7 @@ from test_base import CYCLES, TOY, TRAINING
 
 from ialelib import data, params, policy
 from ialelib.params.base import Params
-from ialelib.params.notebooks import AlilTraining, ToyGaussians
+from ialelib.params.notebooks import AlilTraining, PolicyTraining, ToyGaussians
 from ialelib.runner.check import NOTEBOOKS, batch, main, read
 from ialelib.utils.errors import InputError
 
@@ -111,20 +111,24 @@ def test_main_names_every_bad_file(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_main_knows_which_table_an_earlier_file_makes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = f"{tmp_path}/02_policy_training_curves.csv"
-    training = TRAINING | {"figures": str(tmp_path)}
+    monkeypatch.chdir(tmp_path)
+    table = "figures/02_policy_training_curves.csv"
+    training = TRAINING | {"figures": "figures"}
     statistics = {
         "runs": None,
-        "figures": str(tmp_path),
+        "figures": "figures",
         "curves": [table],
         "policy": "mnist-cnn",
         "reference": "random",
     }
     write(tmp_path, yaml.safe_dump(statistics), "12_statistics.yaml")
     assert main([str(tmp_path)]) == 2
-    assert f"no table {table}; run the notebook that makes it first" in capsys.readouterr().err
+    assert (
+        f"no table {tmp_path / table}; run the notebook that makes it first"
+        in capsys.readouterr().err
+    )
     write(tmp_path, yaml.safe_dump(training), "02_policy_training.yaml")
     assert main([str(tmp_path)]) == 0
 
@@ -139,6 +143,122 @@ def test_main_finds_nothing_in_an_empty_folder(
 def test_main_without_a_folder_says_how_it_is_used(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert "usage: python -m ialelib.runner.check FOLDER [FIGURE]" in capsys.readouterr().err
+
+
+LAUGHS = "runs: &a [ha, ha]\nfigures: &b [*a, *a]\nseeds: &c [*b, *b]\nn: [*c, *c]\n"
+BAD_TEXTS = {
+    "a name twice": (yaml.safe_dump(TOY) + "acq: 20\n", "'acq' stands there twice; leave one"),
+    "a list as a name": ("[acq]: 1\n", "a name stands before a colon"),
+    "values that multiply": (LAUGHS, "line 2: write the value in place of its alias"),
+    "a value in itself": ("seeds: &x [*x]\n", "write the value in place of its alias"),
+    "a list in lists": ("acq: " + "[" * 5000 + "]" * 5000, "more than 10 deep"),
+    "a map in maps": ("acq: " + "{a: " * 500 + "}" * 500, "more than 10 deep"),
+    "a number without end": ("acq: " + "9" * 5000, "limit"),
+    "no date": ("acq: 2020-13-45", "month"),
+    "a command": ("acq: !!python/object/apply:os.system ['true']", "constructor"),
+    "no text": ("\x00", "unacceptable character"),
+}
+BAD_VALUES: list[tuple[dict[str, Any], str]] = [
+    ({"seeds": [-1]}, "parameter 'seeds': seeds are 0 or more, not -1"),
+    ({"seeds": [10**30]}, "parameter 'seeds': numbers are finite, and go up to 4,294,967,295"),
+    ({"seeds": list(range(1001))}, "parameter 'seeds': lists have up to 1,000 entries"),
+    ({"seeds": [[[[1]]]]}, "parameter 'seeds': lists have up to"),
+    ({"processes": 10**9}, "parameter 'processes': numbers are finite, and go up to 1,000,000"),
+    ({"processes": 2000}, "parameter 'processes': 1 to 1,024, not 2000"),
+    ({"processes": 0}, "parameter 'processes': 1 to 1,024, not 0"),
+    ({"samples": -5}, "parameter 'samples': 1 or more, not -5"),
+    ({"samples": 10**12}, "parameter 'samples': numbers are finite, and go up to 1,000,000"),
+    ({"samples": 1e12}, "parameter 'samples': numbers are finite, and go up to 1,000,000"),
+    ({"episodes": 10**12}, "parameter 'episodes': numbers are finite"),
+    ({"overlap": float("nan")}, "parameter 'overlap': numbers are finite"),
+    ({"overlap": float("-inf")}, "parameter 'overlap': numbers are finite"),
+    ({"save_policy": "a" * 300}, "parameter 'save_policy': a name has up to 100 bytes"),
+    ({"save_policy": "a" * 3000}, "parameter 'save_policy': texts have up to 1,000 characters"),
+    ({"save_policy": "$(touch x)"}, "parameter 'save_policy': letters, digits, - and _ make"),
+    ({"figures": "a" * 300}, "parameter 'figures': each part of it has up to 100 bytes"),
+    ({"figures": "a\0b"}, "parameter 'figures': letters, digits, spaces and"),
+    ({"figures": ""}, "parameter 'figures': letters, digits, spaces and"),
+    ({"figures": "x'; touch y"}, "parameter 'figures': letters, digits, spaces and"),
+    ({"figures": "{wildcard}"}, "parameter 'figures': letters, digits, spaces and"),
+    ({"figures": "."}, "'.' is no folder inside of the project"),
+    ({"figures": "/etc"}, "'/etc' is no folder inside of the project"),
+    ({"figures": "~/figures"}, "'~/figures' is no folder inside of the project"),
+    ({"runs": "figures/../../x"}, "'figures/../../x' is no folder inside of the project"),
+    ({"runs": "README.md/x"}, "no files can be written to"),
+]
+
+
+def assert_refused_in_a_line(
+    capsys: pytest.CaptureFixture[str], folder: Path, message: str
+) -> None:
+    """By the command, with the name of the file."""
+    assert main([str(folder)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {folder}/01_toy_gaussians.yaml: ")
+    assert message in line
+    assert len(line) < 500
+
+
+@pytest.mark.parametrize(("text", "message"), BAD_TEXTS.values(), ids=BAD_TEXTS)
+def test_main_refuses_a_text_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
+) -> None:
+    write(tmp_path, text)
+    assert_refused_in_a_line(capsys, tmp_path, message)
+
+
+@pytest.mark.parametrize(("change", "message"), BAD_VALUES)
+def test_main_refuses_a_value_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], message: str
+) -> None:
+    write(tmp_path, yaml.safe_dump(TOY | change))
+    assert_refused_in_a_line(capsys, tmp_path, message)
+
+
+def test_the_seed_of_a_training_is_checked_as_all_others() -> None:
+    with pytest.raises(InputError, match="parameter 'seed': seeds are 0 or more, not -1"):
+        PolicyTraining.checked(TRAINING | {"seed": -1})
+
+
+@pytest.mark.parametrize("variant", ["$(touch x)", "a b", "a'b", 'a"b', "a;b", "a\nb"])
+def test_params_files_have_plain_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], variant: str
+) -> None:
+    write(tmp_path, yaml.safe_dump(TOY), f"01_toy_gaussians-{variant}.yaml")
+    assert main([str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "letters, digits and . _ - make the name of a params file; give it another" in line
+    with pytest.raises(InputError, match="make the name of a params file"):
+        batch(tmp_path)
+
+
+def test_a_folder_of_runs_that_takes_no_files_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, yaml.safe_dump(TOY))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    monkeypatch.setattr("os.access", lambda path, mode: Path(path).name != "runs")
+    assert main([str(tmp_path)]) == 2
+    assert f"no files can be written to {tmp_path / 'runs'}; make it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["fig01: [", "fig01: 3\n", "- fig01\n", "fig01: []\n", None])
+def test_a_table_of_figures_that_cannot_be_read_is_named(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    text: str | None,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, yaml.safe_dump(TOY))
+    (tmp_path / "profile").mkdir()
+    write(tmp_path / "profile", yaml.safe_dump(TOY))
+    if text:
+        write(tmp_path, text, "figures.yaml")
+    assert main(["profile", "fig01"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {tmp_path}/figures.yaml")
 
 
 def test_one_figure_asks_for_its_own_files_and_no_others(
