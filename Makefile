@@ -74,11 +74,10 @@ bench: setup
 lab: setup
 	$(BIN)/jupyter lab --notebook-dir=. notebooks/00_index.ipynb
 
-# Under notebooks/ lies the template, which fetches nothing from other servers. With `exec` Voila
-# itself gets the signal that ends make.
+# Under notebooks/ lies the template. With `exec` Voila itself gets the signal that ends make.
 demo: setup
 	JUPYTER_PATH="$(CURDIR)/notebooks$${JUPYTER_PATH:+:$$JUPYTER_PATH}" exec $(BIN)/voila notebooks/voila/demo.ipynb \
-		--Voila.ip=127.0.0.1 --port=$(PORT) --template=offline --theme=$(THEME) --strip_sources=True \
+		--Voila.config_file_paths=notebooks/voila --port=$(PORT) --theme=$(THEME) \
 		$(if $(filter no,$(BROWSER)),--no-browser)
 
 format: setup

@@ -35,7 +35,7 @@ class Labeller:
         store: where labels, batches and scores are kept.
         choose: from labelled indices and their labels (class indices), both int64 of length L,
             to the indices of the images to label next, the best first; at most `batch` of them
-            are shown. It is not called when no more than `batch` are left.
+            are shown, without those skipped. It is not called when no more than `batch` are left.
         score: from the same to the accuracy, 0 to 1, on a held-out set.
         batch: images at a time.
         labelled, labels: indices and classes known before the first batch.
@@ -69,7 +69,8 @@ class Labeller:
         self._images_N, self.store = images_N, store
         self._choose, self._score, self._batch = choose, score, batch
         self.failure: Exception | None = None
-        self._busy, self._messages = "", dict[str, float]()
+        self._busy, self._note, self._at = "", "", store.number
+        self._messages = dict[str, float]()
         self._done: dict[str, int] = {}
         self._early: dict[tuple[str, int], dict[str, Any]] = {}
         self._lock = Lock()
@@ -77,6 +78,7 @@ class Labeller:
         self.widget.on_msg(self._receive)
         if not store.events:
             self._guarded(self._continue)
+        self._at = store.number  # the batch that is shown, which may be an earlier one
         self._busy = ""
         self._show()
 
@@ -106,6 +108,7 @@ class Labeller:
         # A message stays for a while though the reader types on.
         stale = inf if content.get("kind") == "next" else monotonic() - MESSAGE_SECONDS
         self._messages = {text: at for text, at in self._messages.items() if at > stale}
+        self._note = ""
         try:
             self._guarded(self._obey, content)
         finally:
@@ -136,34 +139,48 @@ class Labeller:
     def _obey(self, content: dict[str, Any]) -> None:
         match content:
             case {"kind": "label", "index": index, "class": class_}:
-                self.store.label(index, class_)
+                self.store.label(index, class_, bool(content.get("unsure")))
+            case {"kind": "skip", "index": index}:
+                self.store.skip(index)
             case {"kind": "undo", "index": index}:
                 self.store.undo(index)
+            case {"kind": "show", "batch": number} if number in range(1, self.store.number + 1):
+                self._at = number
+            case {"kind": "export"}:
+                path = self.store.path.with_suffix(".csv")
+                self.store.export(path)
+                self._note = f"{len(self.store.labelled)} labels are in {path}"
             case {"kind": "next", "batch": number} if number == self.store.number:
                 if left := self.store.unlabelled:
                     raise InputError(f"{left} images of this batch have no label yet")
                 self._continue()
+                self._at = self.store.number
 
     def _continue(self) -> None:
         labelled, labels = self.labelled, self.labels
         if not self.store.unlabelled:
             self._measure(labelled, labels)
-        rest = np.setdiff1d(np.arange(len(self._images_N)), labelled)
+        done = np.concatenate([labelled, self.store.skipped])
+        rest = np.setdiff1d(np.arange(len(self._images_N)), done)
         if 0 < len(rest) < self._batch:
             self._say(f"Only {len(rest)} images are left; they are the whole batch.")
         if len(rest) > self._batch:
-            rest = self._guarded(self._chosen, labelled, labels, user="choose")
+            rest = self._guarded(self._chosen, labelled, labels, rest, user="choose")
         if rest is not None and len(rest):
             self.store.propose(rest)
 
-    def _chosen(self, labelled: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    def _chosen(self, labelled: np.ndarray, labels: np.ndarray, rest: np.ndarray) -> np.ndarray:
         """The first images that choose() returns, as many as a batch has."""
         chosen = self._choose(labelled, labels)
-        indices = check_indices("choose()'s batch", chosen, len(self._images_N))[: self._batch]
+        indices = check_indices("choose()'s batch", chosen, len(self._images_N))
         if not indices.size:
             raise InputError("choose() returned no image")
+        indices = indices[~np.isin(indices, self.store.skipped)][: self._batch]
         if len(again := np.intersect1d(indices, labelled)):
             raise InputError(f"choose() returned image {again[0]}, which is labelled already")
+        if not indices.size:
+            self._say("choose() returned skipped images only; the pool's first others are shown.")
+            return rest[: self._batch]
         return indices
 
     def _measure(self, labelled: np.ndarray, labels: np.ndarray) -> None:
@@ -182,17 +199,20 @@ class Labeller:
         with self.widget.hold_sync():  # the page must never see half of a change
             self._guarded(self._show_kept)
             said = {"busy": self._busy, "messages": [*self._messages], "done": self._done}
+            said["note"] = self._note
             self.widget.state = {**self.widget.state, **said}
 
     def _show_kept(self) -> None:
         """What the store holds; pictures are sent only when the batch has changed."""
-        store, batch = self.store, self.store.batch.tolist()
-        events, scores = store.events, store.scores
+        store, number = self.store, self.store.number
+        batch, scores = store.images_in(self._at), store.scores
         if batch != [image["index"] for image in self.widget.images]:
             self.widget.images = [picture(index, self._images_N[index]) for index in batch]
         self.widget.curve = draw_curve(scores) if self._score else ""
-        total = len(self._known[0]) + len(store.labelled)
-        kept = {"number": store.number, "events": events, "total": total}
-        kept["finished"] = total == len(self._images_N)
-        kept["measured"] = self._score is None or store.number in scores["batch"].to_numpy()
+        table = store.table
+        total = len(self._known[0]) + len(table)
+        kept = {"number": self._at, "latest": number, "events": store.events_in(self._at)}
+        kept |= {"total": total, "unsure": table["index"][table["unsure"]].tolist()}
+        kept["finished"] = total + len(store.skipped) == len(self._images_N)
+        kept["measured"] = self._score is None or number in scores["batch"].to_numpy()
         self.widget.state = {**self.widget.state, **kept}

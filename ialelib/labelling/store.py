@@ -16,7 +16,8 @@ from ialelib.labelling.checks import check_classes, fingerprint
 from ialelib.utils.errors import InputError
 from ialelib.utils.files import atomic, beside, expanded, real
 
-APPLICATION, VERSION = 0x49414C45, 1
+APPLICATION, VERSION = 0x49414C45, 2
+SKIPPED = -1  # in place of a class
 MARKS = ("application_id", "user_version", "quick_check")
 PATIENCE = 2.0  # seconds to wait for another process that writes
 SCHEMA = """
@@ -28,7 +29,13 @@ CREATE TABLE labels (id INTEGER PRIMARY KEY, image INTEGER NOT NULL, class INTEG
                      time TEXT NOT NULL, batch INTEGER NOT NULL);
 CREATE TABLE scores (batch INTEGER PRIMARY KEY, labels INTEGER NOT NULL, accuracy REAL NOT NULL,
                      time TEXT NOT NULL);
-INSERT INTO about VALUES ('writes', 0)
+INSERT INTO about VALUES ('writes', 0);
+"""
+# Labels are never deleted: what was undone, or changed later, is history.
+SECOND = """
+ALTER TABLE labels ADD COLUMN unsure INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE labels ADD COLUMN undone TEXT;
+CREATE VIEW given AS SELECT * FROM labels WHERE undone IS NULL
 """
 
 
@@ -94,7 +101,7 @@ class LabelFile:
         try:
             with beside(path) as new:
                 with closing(sqlite3.connect(new)) as db, db:
-                    db.executescript(SCHEMA)
+                    db.executescript(SCHEMA + SECOND)
                     db.executemany("INSERT INTO classes VALUES (?, ?)", enumerate(self._classes))
                     db.execute(f"PRAGMA application_id = {APPLICATION}")
                     db.execute(f"PRAGMA user_version = {VERSION}")
@@ -106,7 +113,7 @@ class LabelFile:
         if not self.path.stat().st_size:
             raise self._foreign("it is empty")
         marks = [db.execute(f"PRAGMA {mark}").fetchone()[0] for mark in MARKS]
-        if marks != [APPLICATION, VERSION, "ok"]:
+        if marks not in ([APPLICATION, version, "ok"] for version in (1, VERSION)):
             raise self._foreign(f"marks {marks}")
         names = [name for (name,) in db.execute("SELECT name FROM classes ORDER BY class")]
         if names != self._classes:
@@ -114,6 +121,10 @@ class LabelFile:
                 f"{self.path} holds labels of the classes {', '.join(names)}, not of "
                 f"{', '.join(self._classes)}; use another file for these"
             )
+        if marks[1] == 1:
+            for statement in SECOND.split(";"):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {VERSION}")
 
     def _foreign(self, why: str) -> InputError:
         return InputError(
@@ -133,16 +144,20 @@ def _name(new: Path, path: Path) -> None:
 
 
 def about(db: sqlite3.Connection, name: str) -> Any:
-    """The value kept under that name: "writes" so far, or the fingerprint of the "pool"."""
+    """A value by its name: "writes" so far; the "pool" (a fingerprint), its number of "images"."""
     row = db.execute("SELECT value FROM about WHERE name = ?", [name]).fetchone()
     return row[0] if row else None
 
 
-# A changed label is a further row, so that it can be undone; the last one counts.
+# A changed label is a further row; the last one counts.
 LABELS = """
-SELECT image AS "index", class AS label, name AS class, batch, time
-FROM labels JOIN classes USING (class)
-WHERE id IN (SELECT max(id) FROM labels GROUP BY image) ORDER BY batch, id
+SELECT image AS "index", class AS label, name AS class, batch, time, unsure
+FROM given JOIN classes USING (class)
+WHERE id IN (SELECT max(id) FROM given GROUP BY image) ORDER BY batch, id
+"""
+HISTORY = """
+SELECT image AS "index", ifnull(name, 'skipped') AS class, unsure, batch, time, undone
+FROM labels LEFT JOIN classes USING (class) ORDER BY id
 """
 
 
@@ -173,17 +188,26 @@ class LabelStore:
             self.bind(pool)
 
     def bind(self, pool: np.ndarray) -> None:
-        """Tie the file to these images, N x ...; raises InputError if it belongs to others."""
+        """Tie the file to these images, N x ..., which may have been added to at their end.
+
+        Raises:
+            InputError: the file belongs to other images.
+        """
         mark = fingerprint(pool)
         with self._file.open() as db:
-            if about(db, "pool") is None:
-                db.execute("INSERT OR IGNORE INTO about VALUES ('pool', ?)", [mark])
-            known = about(db, "pool")
-        if known != mark:
+            if about(db, "pool") is None:  # of two processes at once the first one's stays
+                values = [("pool", mark), ("images", len(pool))]
+                db.executemany("INSERT OR IGNORE INTO about VALUES (?, ?)", values)
+            known, images = about(db, "pool"), about(db, "images")
+        if known != mark and (not images or fingerprint(pool[:images]) != known):
             raise InputError(
                 f"{self.path} holds labels of another pool of images (fingerprint {known}, not "
-                f"{mark}); use another file for this pool"
+                f"{mark}); use another file, or put new images after those that it knows"
             )
+        if (known, images) != (mark, len(pool)):
+            with self._file.write() as db:
+                values = [("pool", mark), ("images", len(pool))]
+                db.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", values)
 
     @property
     def number(self) -> int:
@@ -199,22 +223,50 @@ class LabelStore:
 
     @property
     def unlabelled(self) -> int:
-        """Number of images in the current batch that have no label yet."""
+        """Number of images in the current batch that are neither labelled nor skipped."""
         with self._file.open() as db:
             return _unlabelled(db, _number(db))
 
     @property
     def events(self) -> list[tuple[int, int]]:
-        """(index, class) of every label given in the current batch, oldest first."""
-        query = "SELECT image, class FROM labels WHERE batch = ? ORDER BY id"
+        """(index, class) of every label given in the current batch, oldest first; -1: skipped."""
+        return self.events_in(self.number)
+
+    def events_in(self, batch: int) -> list[tuple[int, int]]:
+        """The same of any batch so far."""
+        query = "SELECT image, class FROM given WHERE batch = ? ORDER BY id"
         with self._file.open() as db:
-            return list(db.execute(query, [_number(db)]))
+            return list(db.execute(query, [batch]))
+
+    def images_in(self, batch: int) -> list[int]:
+        """Indices of a batch's images, in the order proposed."""
+        with self._file.open() as db:
+            return _images(db, batch)
+
+    @property
+    def skipped(self) -> np.ndarray:
+        """Indices of the images that shall have no label, int64."""
+        last = "SELECT max(id) FROM given GROUP BY image"
+        query = f"SELECT image FROM given WHERE class = {SKIPPED} AND id IN ({last}) ORDER BY id"
+        with self._file.open() as db:
+            return np.array([image for (image,) in db.execute(query)], dtype=np.int64)
 
     @property
     def table(self) -> pd.DataFrame:
-        """Labels so far; columns: index, label (class index), class (name), batch, time (UTC)."""
+        """Labels that count; columns: index, label (class index), class (name), batch, time (UTC),
+        unsure (true or false). Skipped images have none.
+        """
         with self._file.open() as db:
-            return pd.read_sql_query(LABELS, db)
+            return pd.read_sql_query(LABELS, db).astype({"unsure": bool})
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """All that was ever given, oldest first, also what was changed or undone later.
+
+        Columns: index, class (name, or "skipped"), unsure, batch, time, undone (a time, or none).
+        """
+        with self._file.open() as db:
+            return pd.read_sql_query(HISTORY, db).astype({"unsure": bool})
 
     @property
     def labelled(self) -> np.ndarray:
@@ -254,38 +306,54 @@ class LabelStore:
             except sqlite3.IntegrityError as error:
                 raise InputError("a batch holds an image that was in a batch before") from error
 
-    def label(self, index: int | np.integer, class_: int | np.integer) -> None:
-        """Save that the image at `index`, of the current batch, is of class number `class_`.
+    def label(
+        self, index: int | np.integer, class_: int | np.integer, unsure: bool = False
+    ) -> None:
+        """Save that the image at `index`, of any batch so far, is of class number `class_`.
 
         Raises:
-            InputError: no such class, or the image is not in the current batch.
+            InputError: no such class, or the image was in no batch yet.
         """
         if class_ not in range(len(self.classes)):
             last = len(self.classes) - 1
             raise InputError(f"no class {class_}: they are numbered from 0 to {last}")
+        self._give(index, int(class_), unsure)
+
+    def skip(self, index: int | np.integer) -> None:
+        """Save that the image at `index` shall have no label; it is not asked for again.
+
+        Raises:
+            InputError: the image was in no batch yet.
+        """
+        self._give(index, SKIPPED, unsure=False)
+
+    def _give(self, index: int | np.integer, class_: int, unsure: bool) -> None:
         with self._file.write() as db:
             number = _number(db)
-            if index not in _images(db, number):
-                raise InputError(f"image {index} is not in batch {number}, the current one")
-            add = "INSERT INTO labels (image, class, time, batch) VALUES (?, ?, ?, ?)"
-            db.execute(add, [int(index), int(class_), _now(), number])
+            query = "SELECT batch FROM batches WHERE image = ?"
+            whole = isinstance(index, int | np.integer)
+            batch = db.execute(query, [int(index)]).fetchone() if whole else None
+            if batch is None:
+                raise InputError(f"image {index} is not in batch {number}, or one before")
+            add = "INSERT INTO labels (image, class, time, batch, unsure) VALUES (?, ?, ?, ?, ?)"
+            db.execute(add, [int(index), class_, _now(), batch[0], unsure])
             db.execute("DELETE FROM scores WHERE batch = ?", [number])
 
     def undo(self, index: int | None = None) -> int:
-        """Undo the newest label of the current batch and return its image's index.
+        """Undo the newest label, or skip, of the current batch and return its image's index.
 
         Raises:
             InputError: there is none, or it is another image's than `index`.
         """
         with self._file.write() as db:
             number = _number(db)
-            query = "SELECT id, image FROM labels WHERE batch = ? ORDER BY id DESC LIMIT 1"
+            query = "SELECT id, image FROM given WHERE batch = ? ORDER BY id DESC LIMIT 1"
             last = db.execute(query, [number]).fetchone()
             if last is None:
                 raise InputError("nothing to undo in this batch")
             if index not in (None, last[1]):
                 raise InputError(f"the newest label is that of image {last[1]}, not of {index}")
-            db.execute("DELETE FROM labels WHERE id = ?", last[:1])
+            db.execute("UPDATE labels SET undone = ? WHERE id = ?", [_now(), last[0]])
             db.execute("DELETE FROM scores WHERE batch = ?", [number])
         return last[1]
 
@@ -316,7 +384,7 @@ def _number(db: sqlite3.Connection) -> int:
 
 def _unlabelled(db: sqlite3.Connection, number: int) -> int:
     query = (
-        "SELECT count(*) FROM batches WHERE batch = ? AND image NOT IN (SELECT image FROM labels)"
+        "SELECT count(*) FROM batches WHERE batch = ? AND image NOT IN (SELECT image FROM given)"
     )
     return db.execute(query, [number]).fetchone()[0]
 

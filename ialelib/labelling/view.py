@@ -82,7 +82,8 @@ PIXELS = 128  # the longer side of an image on the page is at most this
 class LabelView(anywidget.AnyWidget):
     """What the page shows; it sends back what the reader did, and changes no trait itself.
 
-    Messages: `{kind: "label", index, class}`, `{kind: "undo", index}`, `{kind: "next", batch}`,
+    Messages: `{kind: "label", index, class, unsure}`, `{kind: "skip", index}`,
+    `{kind: "undo", index}`, `{kind: "show", batch}`, `{kind: "next", batch}`, `{kind: "export"}`,
     each with the `view` that sent it and its running number `step`, from 1, by which they are put
     in order. A message counts as done only when `state["done"][view]` has come to its `step`.
     """
@@ -97,8 +98,9 @@ class LabelView(anywidget.AnyWidget):
 
 
 def buttons(classes: Sequence[str]) -> list[dict[str, str]]:
-    """Name and short-cut of each class; those after the 36th have none."""
-    return [{"name": name, "key": KEYS[number : number + 1]} for number, name in enumerate(classes)]
+    """Name and short-cut of each class; of more than 36 none has one, and their names are typed."""
+    keys = KEYS if len(classes) <= len(KEYS) else [""] * len(classes)
+    return [{"name": name, "key": key} for name, key in zip(classes, keys, strict=False)]
 
 
 def shown_size(shape: Sequence[int]) -> list[int]:

@@ -11,8 +11,11 @@ import sys
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import bleach
 import nbformat
+from bs4 import BeautifulSoup
 from latex2mathml import converter
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -23,6 +26,17 @@ from ialelib.utils.errors import InputError
 from ialelib.utils.files import atomic, project
 
 STYLE = Path(__file__).with_name("gallery.css")
+# Notebooks may be anybody's: a page runs no script and loads nothing, whatever `clean` let pass.
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'"
+TAGS = (
+    "h1 h2 h3 h4 h5 h6 p br hr div span pre img del sub sup dl dt dd details summary kbd "
+    "table caption thead tbody tfoot tr th td math mrow mi mo mn mtext mspace mstyle mpadded "
+    "msub msup msubsup munder mover munderover mfrac msqrt mroot mtable mtr mtd"
+)
+ATTRIBUTES = (
+    "class id href title src alt width height colspan rowspan start display mathvariant stretchy "
+    "fence form separator lspace rspace linethickness columnalign accent open download"
+)
 
 
 class _Renderer(IPythonRenderer):
@@ -83,14 +97,30 @@ def notebook_body(node: NotebookNode, pages: Collection[str]) -> str:
     return body
 
 
+def clean(body: str) -> str:
+    """A body without scripts, styles, forms, frames and other tags that are no plain text."""
+    soup = BeautifulSoup(body, "html.parser")
+    for element in soup(["script", "style", "template", "iframe", "object", "svg"]):
+        element.decompose()  # with what is in it; of other tags bleach leaves the text
+    protocols = {"http", "https", "mailto", "data"}
+    tags = {*bleach.ALLOWED_TAGS, *TAGS.split()}
+    return bleach.clean(str(soup), tags, _passes, protocols, strip=True)
+
+
+def _passes(tag: str, name: str, value: str) -> bool:
+    """Whether a tag may have an attribute; pictures must lie in the page itself."""
+    return name in ATTRIBUTES.split() and (name != "src" or value.startswith("data:image/"))
+
+
 def page(title: str, body: str) -> str:
-    """A whole HTML document around a body; `title` is plain text."""
+    """A whole HTML document around a body, which is cleaned; `title` is plain text."""
     style = STYLE.read_text() + HtmlFormatter().get_style_defs(".highlight")
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{html.escape(title)}</title>\n<style>\n{style}</style>\n</head>\n"
-        f"<body>\n{body}\n</body>\n</html>\n"
+        f"<body>\n{clean(body)}\n</body>\n</html>\n"
     )
 
 
@@ -137,12 +167,23 @@ def _runs(folder: Path) -> dict[str, NotebookNode]:
 
 
 def _failed(notebook: NotebookNode) -> bool:
-    return bool(notebook.metadata.papermill.exception)
+    return bool(_papermill(notebook).get("exception"))
+
+
+def _papermill(notebook: NotebookNode) -> dict[str, Any]:
+    """What papermill has noted of the run; notebooks that others executed have nothing."""
+    noted: dict[str, Any] = notebook.metadata.get("papermill", {})
+    return noted
+
+
+def _opening(notebook: NotebookNode) -> str:
+    """The first cell's source."""
+    return str(notebook.cells[0].source) if notebook.cells else ""
 
 
 def _title(stem: str, notebook: NotebookNode) -> str:
     """The heading, with the variant's name."""
-    heading = notebook.cells[0].source.splitlines()[0].lstrip("# ")
+    heading = _opening(notebook).partition("\n")[0].lstrip("# ") or stem
     variant = stem.partition("-")[2]
     return f"{heading} [{variant}]" if variant else heading
 
@@ -150,10 +191,10 @@ def _title(stem: str, notebook: NotebookNode) -> str:
 def _card(stem: str, notebook: NotebookNode, title: str, status: str) -> str:
     """What the index shows of a run: picture, title, the question it asks, and its cost."""
     link = f'<a href="{html.escape(stem)}.html">'
-    opening = notebook.cells[0].source
-    question = re.search(r"\*\*Question\.\*\*\s*(.+?)(?:\n\n|$)", opening, re.DOTALL)
+    asked = r"\*\*Question\.\*\*\s*(.+?)(?:\n\n|$)"
+    question = re.search(asked, _opening(notebook), re.DOTALL)
     picture = _picture(notebook)
-    source = f"data:image/png;base64,{picture}"
+    source = f"data:image/png;base64,{html.escape(picture or '')}"
     shown = f'{link}<img alt="its main figure" src="{source}"></a>' if picture else ""
     return (
         f'<div class="run"><div>{shown}</div><div>\n<h2>{link}{html.escape(title)}</a></h2>\n'
@@ -163,8 +204,8 @@ def _card(stem: str, notebook: NotebookNode, title: str, status: str) -> str:
 
 def _picture(notebook: NotebookNode) -> str | None:
     """The PNG that the opening shows, as this run drew it, else the first one drawn; in base64."""
-    named = re.search(r"!\[[^]]*\]\([^)]*?([^/)]+\.png)\)", notebook.cells[0].source)
-    figures = notebook.metadata.papermill.parameters.get("figures")
+    named = re.search(r"!\[[^]]*\]\([^)]*?([^/)]+\.png)\)", _opening(notebook))
+    figures = _papermill(notebook).get("parameters", {}).get("figures")
     if named and figures and (path := project() / figures / named[1]).is_file():
         return base64.b64encode(path.read_bytes()).decode()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
@@ -174,7 +215,7 @@ def _picture(notebook: NotebookNode) -> str | None:
 
 def _status(folder: Path, stem: str, notebook: NotebookNode) -> str:
     """How long a run took, on which machine, with how much memory, as far as it was measured."""
-    seconds, memory = notebook.metadata.papermill.duration, None
+    seconds, memory = _papermill(notebook).get("duration"), None
     measured = folder / "benchmarks" / f"{stem}.tsv"
     if measured.is_file() and not _failed(notebook):
         (row,) = csv.DictReader(measured.read_text().splitlines(), delimiter="\t")

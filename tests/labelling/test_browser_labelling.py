@@ -229,7 +229,9 @@ def test_tab_enter_and_space_suffice(reader: Reader, lab: tuple[str, Path]) -> N
     tab_to(page, "Undo")
     keyboard.press("Enter")
     reader.wait_until_saved(2)
-    tab_to(page, "Previous image", "Shift+Tab")
+    keyboard.press("Enter")  # the focus has left the button
+    reader.wait_until_saved(2)
+    tab_to(page, "Previous image")
     keyboard.press("Space")
     tab_to(page, CLASSES[9], "Shift+Tab")
     assert reader.framed() == images[1]
@@ -246,6 +248,67 @@ def test_tab_enter_and_space_suffice(reader: Reader, lab: tuple[str, Path]) -> N
         keyboard.press("Space")
     reader.wait_until_saved(3)
     reader.next_batch(3)  # by Enter, which has no other meaning on a class button by now
+
+
+def test_unsure_skip_correct_save_and_a_restart_that_is_said(
+    reader: Reader, lab: tuple[str, Path]
+) -> None:
+    open_notebook(reader, lab[0], "again", batch=3)
+    page, keyboard, widget = reader.page, reader.page.keyboard, reader.widget
+    images = [number_in(image) for image in widget.locator("img").all()]
+    widget.get_by_role("option").first.click()
+    keyboard.type("?1-2")
+    widget.get_by_text("2 of 3 labelled; 1 skipped").wait_for()
+    reader.next_batch(2)
+    keyboard.press("PageUp")
+    reader.wait_for_batch(1)
+    keyboard.press("ArrowRight")
+    keyboard.press("5")
+    widget.get_by_text("3 of 3 labelled").wait_for()
+    keyboard.press("Enter")
+    reader.wait_for_batch(2)
+    store = LabelStore(reader.folder / "labels.db", CLASSES)
+    table = store.table.set_index("index")
+    assert table["class"].to_dict() == dict(
+        zip(images, ("digit 0", "digit 4", "digit 1"), strict=True)
+    )
+    assert table["unsure"].tolist().count(True) == 1
+    assert len(store.history) == 4
+    keyboard.press("Control+s")
+    page.locator(".jp-mod-dirty").wait_for(state="detached")
+    widget.get_by_role("button", name="Export CSV").click()
+    widget.get_by_text("3 labels are in labels.csv").wait_for()
+    menu(page, "Kernel", "Restart Kernel…")
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+    widget.get_by_text("The kernel was restarted").wait_for()
+    widget.get_by_role("option").first.click()
+    keyboard.type("1")
+    assert widget.get_by_role("status").get_by_text("0 of 3 labelled").count() == 1
+    assert reader.errors == []
+
+
+def test_forty_classes_of_long_names_are_typed(reader: Reader, lab: tuple[str, Path]) -> None:
+    names = [f"dark-eyed junco, female, immature, number {n}" for n in range(40)]
+    show = SHOW.format(classes=names, batch=3)
+    setup = SETUP.replace(str(CLASSES), str(names))
+    browser.write_notebook(reader.folder / "many.ipynb", setup, show)
+    reader.page.goto(f"{lab[0]}/lab/workspaces/many/tree/many.ipynb")
+    browser.run_all(reader.page)
+    reader.wait_for_batch(1)
+    reader.widget.get_by_role("option").first.click()
+    for typed in ("number 31", "ber 7x", "32"):
+        reader.page.keyboard.type(typed)
+        reader.page.keyboard.press("Enter")  # takes no class where none fits
+        reader.page.keyboard.press("Escape")
+    reader.wait_until_saved(2)
+    store = LabelStore(reader.folder / "labels.db", names)
+    assert store.labels.tolist() == [31, 32]
+    assert reader.widget.locator(".caption").all_inner_texts()[:2] == [
+        "✓ dark…er 31",
+        "✓ dark…er 32",
+    ]
+    widths = "captions => captions.map(each => each.scrollWidth - each.clientWidth)"
+    assert max(reader.widget.locator(".caption").evaluate_all(widths)) <= 0
 
 
 def test_voila_shows_the_same_widget(tmp_path: Path) -> None:

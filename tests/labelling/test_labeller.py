@@ -208,6 +208,43 @@ def test_a_ranking_longer_than_the_batch_is_cut(make: Make) -> None:
     assert shown(make(choose=lambda labelled, labels: np.arange(12)[::-1])) == [11, 10, 9]
 
 
+def test_skipped_images_are_left_out_and_never_asked_for_again(make: Make) -> None:
+    labeller = make(choose=lambda labelled, labels: np.setdiff1d(np.arange(12), labelled))
+    send(labeller, "skip", index=1)
+    for index in (0, 2):
+        send(labeller, "label", index=index, unsure=index == 2, **{"class": 1})
+    state = send(labeller, "next", batch=1)
+    assert shown(labeller) == [3, 4, 5]
+    assert labeller.labelled.tolist() == [0, 2]
+    assert state["unsure"] == [2]
+    labeller._choose = lambda labelled, labels: [1]
+    state = finish(labeller)
+    assert shown(labeller) == [6, 7, 8]
+    assert "skipped images only" in state["messages"][0]
+    finish(labeller)
+    assert finish(labeller)["finished"]
+
+
+def test_an_earlier_batch_is_shown_and_corrected(make: Make) -> None:
+    labeller = make(score=share)
+    finish(labeller)
+    send(labeller, "label", index=3, **{"class": 0})
+    state = send(labeller, "show", batch=1)
+    assert (state["number"], state["latest"], shown(labeller)) == (1, 2, [0, 1, 2])
+    assert send(labeller, "label", index=1, **{"class": 2})["events"][-1] == (1, 2)
+    table = labeller.store.table.set_index("index")
+    assert table["label"].to_dict() == {0: 0, 1: 2, 2: 0, 3: 0}
+    assert send(labeller, "show", batch=2)["events"] == [(3, 0)]
+
+
+def test_a_button_exports_the_labels(make: Make, tmp_path: Path) -> None:
+    labeller = make()
+    send(labeller, "label", index=1, **{"class": 2})
+    state = send(labeller, "export")
+    assert state["note"] == f"1 labels are in {tmp_path / 'labels.csv'}"
+    assert pd.read_csv(tmp_path / "labels.csv")["class"].tolist() == ["coat"]
+
+
 # What goes wrong while it is in use
 
 
@@ -403,10 +440,10 @@ def test_a_page_wide_image_keeps_a_height() -> None:
     assert view.shown_size((1, 600)) == [128, 1]
 
 
-def test_short_cuts_run_out_after_36_classes() -> None:
-    keys = [button["key"] for button in view.buttons([str(n) for n in range(40)])]
-    assert keys[:12] == [*"1234567890", "a", "b"]
-    assert keys[35:] == ["z", "", "", "", ""]
+@pytest.mark.parametrize(("classes", "keys"), [(36, view.KEYS), (37, [""] * 37)])
+def test_more_than_36_classes_have_no_single_keys(classes: int, keys: list[str]) -> None:
+    shown = view.buttons([str(n) for n in range(classes)])
+    assert [button["key"] for button in shown] == list(keys)
 
 
 def test_the_curve_is_well_formed_and_says_its_numbers() -> None:

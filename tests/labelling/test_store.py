@@ -128,12 +128,65 @@ def test_a_changed_label_makes_the_score_of_its_batch_void(store: LabelStore) ->
     assert store.scores.empty
 
 
+def test_labels_of_earlier_batches_are_corrected_and_nothing_is_forgotten(
+    path: Path, store: LabelStore
+) -> None:
+    finish(store)
+    store.propose([5])
+    store.label(20, 2, unsure=True)
+    store.skip(5)
+    store.undo(5)
+    store.skip(5)
+    store.skip(10)
+    again = LabelStore(path, CLASSES)
+    table = again.table.set_index("index")
+    assert table["class"].to_dict() == {30: "bag", 20: "coat"}
+    assert table["unsure"].to_dict() == {30: False, 20: True}
+    assert table["batch"].to_dict() == {30: 1, 20: 1}
+    assert again.skipped.tolist() == [5, 10]
+    assert again.unlabelled == 0
+    history = again.history
+    assert history["index"].tolist() == [30, 10, 20, 20, 5, 5, 10]
+    assert history["class"].tolist() == ["bag"] * 3 + ["coat"] + ["skipped"] * 3
+    assert history["undone"].notna().tolist() == [False] * 4 + [True, False, False]
+
+
+FIRST_VERSION = """
+CREATE TABLE about (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE classes (class INTEGER PRIMARY KEY, name TEXT NOT NULL);
+CREATE TABLE batches (batch INTEGER, position INTEGER, image INTEGER NOT NULL UNIQUE,
+                      PRIMARY KEY (batch, position));
+CREATE TABLE labels (id INTEGER PRIMARY KEY, image INTEGER NOT NULL, class INTEGER NOT NULL,
+                     time TEXT NOT NULL, batch INTEGER NOT NULL);
+CREATE TABLE scores (batch INTEGER PRIMARY KEY, labels INTEGER NOT NULL, accuracy REAL NOT NULL,
+                     time TEXT NOT NULL);
+INSERT INTO about VALUES ('writes', 3);
+INSERT INTO classes VALUES (0, 'bag'), (1, 'boot'), (2, 'coat');
+INSERT INTO batches VALUES (1, 0, 7), (1, 1, 8);
+INSERT INTO labels VALUES (1, 7, 2, '2026-01-01T00:00:00.000+00:00', 1);
+PRAGMA application_id = 1229016133;
+PRAGMA user_version = 1;
+"""
+
+
+def test_stores_of_the_first_version_are_read_and_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "labels.db"
+    with sqlite3.connect(path) as db:
+        db.executescript(FIRST_VERSION)
+    db.close()
+    store = LabelStore(path, CLASSES)
+    assert store.events == [(7, 2)]
+    store.skip(8)
+    assert LabelStore(path, CLASSES).table["class"].tolist() == ["coat"]
+    assert store.unlabelled == 0
+
+
 def test_export_is_a_readable_table(store: LabelStore, tmp_path: Path) -> None:
     store.label(10, 2)
     store.label(20, 0)
     store.export(tmp_path / "out" / "labels.csv")
     table = pd.read_csv(tmp_path / "out" / "labels.csv")
-    assert list(table) == ["index", "label", "class", "batch", "time"]
+    assert list(table) == ["index", "label", "class", "batch", "time", "unsure"]
     assert table["class"].tolist() == ["coat", "bag"]
     assert pd.to_datetime(table["time"]).dt.tz is not None
 
@@ -205,6 +258,16 @@ def test_another_pool_is_refused(path: Path) -> None:
     assert path.read_bytes() == before
     LabelStore(path, CLASSES, pool.copy())
     LabelStore(path, CLASSES)
+
+
+def test_images_may_be_added_at_the_end(path: Path) -> None:
+    pool = np.arange(24, dtype=np.uint8).reshape(6, 2, 2)
+    LabelStore(path, CLASSES, pool[:4])
+    LabelStore(path, CLASSES, pool)
+    for other in (pool[:4], np.concatenate([pool[1:], pool[:3]])):
+        with pytest.raises(InputError, match="put new images after those that it knows"):
+            LabelStore(path, CLASSES, other)
+    LabelStore(path, CLASSES, pool)
 
 
 # Damage

@@ -2,13 +2,16 @@
 
 import base64
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import browser
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from playwright.sync_api import Dialog, Page
 
 from ialelib.runner import gallery
 from ialelib.runner import gallery as pages
@@ -164,6 +167,77 @@ def test_equations_are_mathml_and_odd_ones_stay_readable() -> None:
     assert len(re.findall("<math", page)) == 2
     assert 'display="block"' in page
     assert r"<code>\left(</code>" in page
+
+
+HOSTILE = """# <img src=x onerror="alert('title')">A title
+
+**Question.** <script>alert("question")</script>Which? <svg onload="alert('svg')"><circle/></svg>
+
+[link](javascript:alert("link")) <a href="data:text/html,<script>alert(1)</script>">data</a>
+<iframe src="https://example.org"></iframe><form action="https://example.org"><button>b</button>
+</form><meta http-equiv="refresh" content="0; url=https://example.org"><base href="https://example.org/">
+<img src="https://example.org/seen.png"><div style="background: url(https://example.org/s)">d</div>
+<math><mtext><style><img src=x onerror="alert('math')"></style></mtext></math>
+"""
+
+
+def hostile() -> nbformat.NotebookNode:
+    html = "<b onclick=\"alert('click')\">bold</b><script>alert('html')</script>"
+    data = [
+        {"text/html": html + "<a href=\"javascript:alert('anchor')\">anchor</a>"},
+        {"application/javascript": "alert('javascript')"},
+        {"image/svg+xml": "<svg xmlns='http://www.w3.org/2000/svg' onload=\"alert('file')\"/>"},
+        {"text/markdown": "<details open ontoggle=\"alert('toggle')\">d</details>"},
+        {"image/png": "\"><script>alert('png')</script>"},
+        {"text/latex": "$<script>alert('latex')</script>$"},
+    ]
+    outputs = [new_output("display_data", part) for part in data]
+    outputs.append(new_output("stream", text="<script>alert('stream')</script>"))
+    cell = new_code_cell("1 # <script>alert('code')</script>", outputs=outputs)
+    cell.metadata.tags = ['"><script>alert("tag")</script>']
+    node = new_notebook(cells=[new_markdown_cell(HOSTILE), cell])
+    node.metadata |= {"machine": "<script>alert('machine')</script>"}
+    node.metadata.widgets = {"application/vnd.jupyter.widget-state+json": {"state": {}}}
+    return node
+
+
+@pytest.fixture
+def opened() -> Iterator[Page]:
+    """A page of a browser that fails the test at a dialog or at a word to another machine."""
+    if not browser.CHROMIUM:
+        pytest.skip(browser.MISSING)
+    said: list[str] = []
+
+    def note(dialog: Dialog) -> None:
+        said.append(dialog.message)
+        dialog.dismiss()
+
+    with browser.chromium() as page:
+        page.on("dialog", note)
+        strangers = browser.strangers(page)
+        yield page
+        assert said == strangers == []
+
+
+def test_a_foreign_notebook_runs_and_loads_nothing(folder: Path, opened: Page) -> None:
+    nbformat.write(hostile(), folder / "runs/x/09_x.ipynb")
+    index = gallery.write("x")
+    for path in (index, index.with_stem("09_x")):
+        text = path.read_text()
+        tags = {name for name, _ in re.findall(r"<(\w+)([^>]*)>", text)}
+        assert not tags & {"script", "iframe", "form", "svg", "base", "object"}
+        assert not re.search(r'<[^>]*\s(on\w+|style)="|href="javascript', text)
+        opened.goto(path.as_uri())
+        opened.wait_for_timeout(500)
+        assert opened.url == path.as_uri()
+    opened.get_by_text("bold", exact=True).click()
+    opened.get_by_text("anchor", exact=True).click()
+    assert "A title" in opened.title()
+    # Even what `clean` would have let pass is not run.
+    passed = "<body><script>alert('passed')</script><img src=x onerror=\"alert('image')\">"
+    text = path.read_text().replace("<body>", passed)
+    path.write_text(text)
+    opened.goto(path.as_uri())
 
 
 @pytest.mark.parametrize("path", sorted(PROJECT.glob("notebooks/*.ipynb")), ids=lambda p: p.stem)
