@@ -38,7 +38,14 @@ def test_the_policy_runs_as_generalist_beside_the_strategies(values: dict[str, A
     trained = Generalist(torch.zeros(len(NAMES), 2))
     assert params.generalist(trained) is not trained
     assert BeyondThePaper.checked(values | {"policy": None}).generalist(trained) is trained
-    assert [config.tasks for config in params.training()] == [2, 2]
+    assert [config and config.tasks for config in params.training()] == [2, 2, 2]
+
+
+def test_the_search_from_scratch_can_be_left_out(values: dict[str, Any]) -> None:
+    with_it = BeyondThePaper.checked(values | {"scratch_generations": 3}).training()[2]
+    assert with_it is not None
+    assert with_it.generations == 3
+    assert BeyondThePaper.checked(values | {"scratch_generations": 0}).training()[2] is None
 
 
 def test_a_policy_that_the_batch_makes_need_not_be_there(values: dict[str, Any]) -> None:

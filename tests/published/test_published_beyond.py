@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from ialelib.experiments import proof
+from ialelib.metrics import mean_interval
 
 START = Path(__file__).parents[2] / "figures/cpu/19_beyond_the_paper"
 
@@ -50,3 +51,15 @@ def test_part_of_the_way_to_the_oracle(areas: pd.DataFrame) -> None:
     shares = way.loc[[2000], ["share", "low", "high"]]
     assert shares.round(2).to_numpy().tolist() == [[0.20, 0.04, 0.33]]
     assert way["share"].iloc[0] < 0
+
+
+def test_a_second_search_from_scratch_does_not_help(areas: pd.DataFrame) -> None:
+    second = pd.read_csv(START.parent / "scratch_search/19_beyond_the_paper_aubc.csv")
+    key = ["dataset", "n", "seed", "strategy"]
+    both = second.merge(areas, on=key, suffixes=("", "_first"))
+    both["more"] = both["aubc"] - both["aubc_first"]
+    policy = both["strategy"] == "generalist"
+    assert both.loc[~policy, "more"].abs().max() == 0
+    more = both.loc[policy & (both["dataset"] == proof.MEAN), "more"]
+    assert (len(more), both["n"].unique().tolist()) == (10, [300])
+    assert [round(more.mean(), 4), round(mean_interval(more), 4)] == [0.0009, 0.0030]
