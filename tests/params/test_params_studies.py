@@ -52,7 +52,7 @@ def test_policies_come_before_the_other_strategies() -> None:
         ({"seeds": []}, "parameter 'seeds': the list must not be empty"),
         ({"seeds": [0, -1]}, "parameter 'seeds': seeds are 0 or more, not -1"),
         ({"seeds": [1, 1]}, "parameter 'seeds': the list names something twice"),
-        ({"processes": 0}, "parameter 'processes': 1 or more, not 0"),
+        ({"processes": 0}, "parameter 'processes': 1 to 1,024, not 0"),
         ({"budgt": 50}, "unknown parameter 'budgt'; did you mean 'budget'"),
     ],
 )
