@@ -124,13 +124,14 @@ NOTEBOOKS = {
     "19_beyond_the_paper": Values(
         {
             **{"generations": 1, "candidates": 2, "tasks": 1, "averaged": 1, "samples": 1000},
+            "scratch_generations": 1,
             **{"rounds": 1, "imitated": 1, "policy": None, "ablation_seeds": [0]},
             **{"acquisitions": 2, "sizes": [60], "seeds": [0], "oracle_seeds": []},
             "strategies": ["random", "margin"],
         },
         MORE,
         CURVES,
-        "set(curves['strategy']) == {'generalist', 'random', 'margin'} and len(history) == 2",
+        "set(curves['strategy']) == {'generalist', 'random', 'margin'} and len(history) == 4",
     ),
     "20_from_scratch": Values(
         {"sizes": [60], "budget": 40, "seeds": [0], "strategies": ["random", "margin"]},
