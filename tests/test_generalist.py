@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 import ialelib as iale
@@ -15,6 +14,7 @@ from ialelib.experts import Query, margins
 from ialelib.features import NAMES, STATIC, Batch
 from ialelib.models import Architecture, build
 from ialelib.training import predict
+from ialelib.utils import tensors
 from ialelib.utils.errors import InputError
 
 N, L, D, C, ACQ = 60, 8, 12, 4, 7
@@ -146,7 +146,7 @@ def test_file_gives_the_same_policy_again(tmp_path: Path) -> None:
 def test_file_of_another_versions_features_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "old.safetensors"
     header = {"generalist": json.dumps({"features": NAMES[1:], "about": {}})}
-    save_file({"weight_F_K": torch.zeros(len(NAMES) - 1, 2)}, path, header)
+    tensors.save({"weight_F_K": torch.zeros(len(NAMES) - 1, 2)}, header, path)
     with pytest.raises(InputError, match="other features"):
         iale.load_policy(path)
 

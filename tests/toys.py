@@ -13,6 +13,8 @@ from ialelib.cycle import CycleConfig
 from ialelib.dagger import DaggerConfig
 from ialelib.policy import Policy, PolicyRecipe, load_network
 from ialelib.rollout import TENSORS, Rollout
+from ialelib.utils.cache import SEAL
+from ialelib.utils.files import digest
 
 POLICIES = "policy-*.safetensors"
 TOY = CycleConfig("toy_mlp", initial=20, budget=40, acq=10, n=30, recipe="toy")
@@ -33,6 +35,13 @@ def untimed(curve: pd.DataFrame) -> pd.DataFrame:
 
 def chosen(curve: pd.DataFrame) -> list[int]:
     return [int(index) for batch in curve["chosen"] for index in batch.split()]
+
+
+def rewritten(path: Path, old: str, new: str) -> None:
+    """Change a finished table, its digest too: what is read back then shows that it was read."""
+    body, _, _ = path.read_bytes().rpartition(SEAL)
+    body = body.replace(old.encode(), new.encode())
+    path.write_bytes(body + SEAL + digest(body).encode() + b"\n")
 
 
 def policy(seed: int, embedding: int = 16) -> Policy:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from torch import nn
+from toys import rewritten
 
 from ialelib import metrics, policy
 from ialelib.cycle import CycleConfig
@@ -52,7 +53,7 @@ def test_finished_cycles_are_read_back_and_changed_ones_are_not(
     given = small_digits, network, 128
     once = run(*given, SIZES, STEPS, {"random": None}, [0], tmp_path)
     (file,) = tmp_path.iterdir()
-    file.write_text(file.read_text().replace("small-digits", "read-back"))
+    rewritten(file, "small-digits", "read-back")
     again = run(*given, SIZES, STEPS, {"random": None}, [0], tmp_path)
     assert set(again["dataset"]) == {"read-back"}
     np.testing.assert_array_equal(again["accuracy"], once["accuracy"])

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from toys import rewritten
 
 from ialelib import plots
 from ialelib.data import DataSet
@@ -128,7 +129,7 @@ def test_the_same_call_gives_the_same_and_resumes(
     once = rehearse(embeddings, *given, seeds=2, folder=tmp_path)
     assert len(list(tmp_path.iterdir())) == 4
     for path in tmp_path.iterdir():
-        path.write_text(path.read_text().replace("rehearsal", "read back"))
+        rewritten(path, "rehearsal", "read back")
     again = rehearse(torch.from_numpy(embeddings), *given, seeds=2, folder=str(tmp_path))
     assert set(again.curves["dataset"]) == {"read back"}
     pd.testing.assert_frame_equal(again.gains, once.gains)
