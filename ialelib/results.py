@@ -95,27 +95,22 @@ def _joined(values: Iterable[Any]) -> str:
 def publish_policy(
     policy: AnyPolicy, history: pd.DataFrame, results: pd.DataFrame, name: str
 ) -> None:
-    """Save a policy as `policies/NAME.safetensors` of the project, with its card (`write_card`).
+    """Save a policy as `policies/NAME.safetensors` of the project, with its card (`card`).
 
     Both are replaced, or none.
     """
     folder = project() / "policies"
-    with atomic(folder / f"{name}.md") as card:
-        card.write_text(_card(policy, history, results, name))
+    with atomic(folder / f"{name}.md") as temporary:
+        temporary.write_text(card(policy, history, results, name))
         policies.save_policy(policy, folder / f"{name}.safetensors")
 
 
-def write_card(policy: AnyPolicy, history: pd.DataFrame, results: pd.DataFrame, path: Path) -> None:
-    """Write the card of a policy that `train_policy` or `search.train` returned, as Markdown.
+def card(policy: AnyPolicy, history: pd.DataFrame, results: pd.DataFrame, name: str) -> str:
+    """The card of a policy that `train_policy` or `train_generalist` returned, as Markdown.
 
     `history` is the table that came with it; `results` is `metrics.paired_tests`' or
     `experiments.proof.against`'s.
     """
-    with atomic(path) as temporary:
-        temporary.write_text(_card(policy, history, results, path.stem))
-
-
-def _card(policy: AnyPolicy, history: pd.DataFrame, results: pd.DataFrame, name: str) -> str:
     if isinstance(policy, Generalist):
         text = _generalist_card(policy, history, name)
     else:
@@ -126,15 +121,15 @@ def _card(policy: AnyPolicy, history: pd.DataFrame, results: pd.DataFrame, name:
 def _generalist_card(policy: Generalist, history: pd.DataFrame, name: str) -> str:
     rows = pd.json_normalize(policy.about, sep=" ").iloc[0]
     weights = pd.DataFrame({"feature": NAMES})
-    for name, state in MOMENTS.items():
-        weights[name] = policy.weights(*state).double().numpy()
+    for moment, state in MOMENTS.items():
+        weights[moment] = policy.weights(*state).double().numpy()
     progress = history.groupby(["stage", "generation"], sort=False)["gain"].mean().reset_index()
     return f"""# Policy {name}
 
 A policy for any classifier, width and number of classes, trained by imitation of an oracle and by
-search over whole cycles (CMA-ES), first on frozen features ("search"), then also on classifiers
-trained from scratch ("scratch"). Load it with `ialelib.load_policy("{name}")`. Weights
-{policy.fingerprint()}.
+search over whole cycles (CMA-ES): on frozen features ("search"), and where the settings name it
+then also on classifiers trained from scratch ("scratch"). Load it with
+`ialelib.load_policy("{name}")`. Weights {policy.fingerprint()}.
 
 ## Settings
 
@@ -142,7 +137,7 @@ trained from scratch ("scratch"). Load it with `ialelib.load_policy("{name}")`. 
 
 ## Cost
 
-{len(history)} cycles of both searches: {history["seconds"].sum() / 60:.0f} minutes of one core.
+{len(history)} cycles of the search: {history["seconds"].sum() / 60:.0f} minutes of one core.
 
 ## Weights
 

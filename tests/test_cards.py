@@ -20,8 +20,7 @@ def test_card_holds_settings_cost_wins_and_results(toy: DataSet, tmp_path: Path)
     config = dagger.DaggerConfig(TOY, ("entropy", "coreset"), episodes=2, validation=50, seed=7)
     policy, history = dagger.train_policy(toy, config, tmp_path / "run")
     results = pd.DataFrame({"strategy": ["policy", "random"], "aubc": [0.87654, 0.8]})
-    cards.write_card(policy, history, results, tmp_path / "mine.md")
-    card = (tmp_path / "mine.md").read_text()
+    card = cards.card(policy, history, results, "mine")
     assert policy.fingerprint() in card
     for row in ("| dataset | toy |", "| budget | 40 |", "| seed | 7 |", "| policy | 0.8765 |"):
         assert row in card
@@ -32,8 +31,8 @@ def test_card_holds_settings_cost_wins_and_results(toy: DataSet, tmp_path: Path)
 def test_card_does_not_invent_a_cost(toy: DataSet, tmp_path: Path) -> None:
     config = dagger.DaggerConfig(TOY, ("entropy",), episodes=1, validation=50)
     policy, history = dagger.train_policy(toy, config, tmp_path / "run")
-    cards.write_card(policy, history.assign(seconds=float("nan")), history, tmp_path / "mine.md")
-    assert "time not recorded" in (tmp_path / "mine.md").read_text()
+    card = cards.card(policy, history.assign(seconds=float("nan")), history, "mine")
+    assert "time not recorded" in card
 
 
 def test_a_published_policy_lies_beside_its_card(
@@ -68,17 +67,18 @@ def test_a_policy_and_its_card_change_together_or_not_at_all(
     assert {path: path.read_bytes() for path in (tmp_path / "policies").iterdir()} == before
 
 
-def test_the_generalists_card_says_how_it_was_searched(tmp_path: Path) -> None:
+def test_the_generalists_card_says_how_it_was_searched() -> None:
     about = {"search": {"generations": 2, "seed": 5}, "views": ["mnist"]}
     policy = Generalist(torch.ones(len(NAMES), 3), about)
     generations = pd.DataFrame({"generation": [0, 0, 1, 1], "gain": [0.5, 0.6, 0.6, 0.7]})
     history = generations.assign(stage="search", candidate=[0, 1, 0, 1], task=0, seconds=30.0)
     results = pd.DataFrame({"strategy": ["generalist"], "aubc": [0.87654]})
-    cards.write_card(policy, history, results, tmp_path / "mine.md")
-    card = (tmp_path / "mine.md").read_text()
+    card = cards.card(policy, history, results, "mine")
+    assert card.startswith("# Policy mine\n")
+    assert 'ialelib.load_policy("mine")' in card
     assert policy.fingerprint() in card
     for row in ("| search generations | 2 |", "| search seed | 5 |", "| search | 1 | 0.65 |"):
         assert row in card
-    assert "4 cycles of both searches: 2 minutes" in card
+    assert "4 cycles of the search: 2 minutes" in card
     assert f"| {NAMES[0]} | 1.0 | 3.996 | 4.496 |" in card
     assert "| generalist | 0.8765 |" in card
