@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from ialelib.data import is_whole
 from ialelib.utils.errors import InputError
+from ialelib.utils.files import expanded
 from ialelib.utils.rows import read
 
 Images = np.ndarray | Tensor | Dataset[Any]
@@ -64,14 +65,14 @@ def images_from(where: str | Path | Iterable[str | Path], size: int = 224) -> Fi
     if not is_whole(size, 1):
         raise InputError(f"size must be 1 or more, not {size!r}")
     if isinstance(where, str | Path):
-        folder = Path(where).expanduser()
+        folder = expanded(where)
         if not folder.is_dir():
             raise InputError(f"there is no folder {folder}; give a folder, or a list of paths")
         found = (path.relative_to(folder) for path in folder.rglob("*"))
         shown = (path for path in found if not any(part.startswith(".") for part in path.parts))
         paths = [folder / path for path in sorted(shown) if path.suffix.lower() in KINDS]
     else:
-        paths = [Path(path).expanduser() for path in where]
+        paths = [expanded(path) for path in where]
     missing = [path for path in paths if not path.is_file()]
     if missing:
         raise InputError(

@@ -14,6 +14,9 @@ from typing import Any
 from numba import config, njit
 from platformdirs import user_cache_dir
 
+from ialelib.utils.errors import InputError
+from ialelib.utils.files import expanded
+
 
 def digest(folder: Path) -> str:
     """16 hexadecimal digits that change with any Python file in a folder."""
@@ -29,10 +32,10 @@ def cache_folder() -> str | None:
     top = vars(config)["CACHE_DIR"] or Path(user_cache_dir("ialelib"), "kernels")
     folder = Path(top, digest(Path(__file__).parent))
     try:
-        folder = folder.expanduser().absolute()
+        folder = expanded(folder).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
-    except (OSError, RuntimeError) as error:
+    except (OSError, InputError) as error:
         warnings.warn(
             f"compiled code cannot be kept, so every process compiles anew ({error}); "
             "set NUMBA_CACHE_DIR to a folder that can be written",
