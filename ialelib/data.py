@@ -284,17 +284,17 @@ def check_indices(name: str, values: Any, size: int | None = None) -> np.ndarray
     return array.astype(np.int64)
 
 
-def check_whole(name: str, values: Any) -> np.ndarray:
+def check_whole(name: str, values: Any, remedy: str = "") -> np.ndarray:
     """Whole numbers in one dimension, as an array of their own type.
 
     Raises:
-        InputError: anything else; the message calls them `name`.
+        InputError: anything else; the message calls them `name`, and ends with the `remedy`.
     """
     array = np.asarray(values)
     if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
         raise InputError(
             f"{name} must be whole numbers in one dimension, not {array.dtype} of shape "
-            f"{array.shape}"
+            f"{array.shape}{remedy}"
         )
     return array
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ialelib import models
-from ialelib.data import Pool, check_indices, is_whole
+from ialelib.data import Pool, check_indices, check_whole, is_whole
 from ialelib.experts import EXPERTS, Expert, Query
 from ialelib.generalist import Generalist
 from ialelib.inference import adapt
@@ -282,12 +282,8 @@ def labelled_set(labelled: Any, labels: Any, size: int) -> tuple[np.ndarray, np.
         InputError: anything but different indices below `size`, and a label from 0 for each.
     """
     labelled_L = check_indices("labelled", _array(labelled), size)
-    labels_L = _array(labels)
-    if labels_L.ndim != 1 or (labels_L.size and not np.issubdtype(labels_L.dtype, np.integer)):
-        raise InputError(
-            f"labels must be whole numbers in one dimension, not {labels_L.dtype} of shape "
-            f"{labels_L.shape}; number names by numpy.unique(labels, return_inverse=True)"
-        )
+    remedy = "; number names by numpy.unique(labels, return_inverse=True)"
+    labels_L = check_whole("labels", _array(labels), remedy)
     labels_L = labels_L.astype(np.int64)  # an unsigned -1 is one again
     if len(labels_L) != len(labelled_L):
         raise InputError(f"{len(labelled_L)} labelled indices, but {len(labels_L)} labels")
