@@ -19,14 +19,19 @@ SHARED = Path("/dev/shm")
 def parallel(processes: int, **options: Any) -> Parallel:
     """joblib's `Parallel`, whose shared arrays lie in a folder of our own.
 
-    What killed runs have left there is removed.
+    What killed runs have left there is removed, by the first call of a process.
     """
     base = SHARED if os.access(SHARED, os.W_OK) else Path(tempfile.gettempdir())
+    return Parallel(processes, temp_folder=str(_swept(base)), **options)
+
+
+@cache
+def _swept(base: Path) -> Path:
     folder = base / f"ialelib-{os.getuid()}"
     for left in folder.glob("joblib_memmapping_folder_*"):
         if not _alive(int(left.name.split("_")[3])):
             shutil.rmtree(left, ignore_errors=True)
-    return Parallel(processes, temp_folder=str(folder), **options)
+    return folder
 
 
 def _alive(process: int) -> bool:
