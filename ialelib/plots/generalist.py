@@ -106,9 +106,7 @@ def search(table: pd.DataFrame, window: int = 5) -> Figure:
     their tasks differ. `table` is that of `search.train_generalist`.
     """
     stages = list(table["stage"].unique())
-    figure, axes = plt.subplots(
-        1, len(stages), figsize=(9, 4), sharey=True, squeeze=False, layout="constrained"
-    )
+    figure, axes = panels(1, len(stages), (9, 4), sharey=True)
     for ax, stage in zip(axes[0], stages, strict=True):
         part = table[table["stage"] == stage]
         candidates = part.groupby(["generation", "candidate"])["gain"].mean()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -32,21 +33,24 @@ def train_generalist(
     imitation, search = imitation or ImitationConfig(), search or SearchConfig()
     images = [view for view in data if view.train_inputs.ndim > 2]
     embedded = [view for view in data if view.train_inputs.ndim == 2]
-    about = {
+    about: dict[str, Any] = {
         "views": [f"{view.name}, {view.classes} classes, {view.fingerprint}" for view in data],
         "imitation": asdict(imitation),
         "search": asdict(search),
     }
-    start, _ = imitate(embedded, imitation, folder / "imitation", processes)
-    stages = {"search": (embedded, search)}
-    if scratch:
-        stages["scratch"] = ([*embedded, *images, *images], scratch)
-        about["scratch"] = asdict(scratch)
-    tables, policy = [], start
-    for stage, (views, config) in stages.items():
-        if stage == "scratch":
-            policy = Generalist(torch.nn.functional.pad(policy.weight_F_K, (0, 1)))
-        policy, table = search_policy(views, config, policy, folder / stage, processes)
+
+    def searched(
+        stage: str, views: Sequence[DataSet], config: SearchConfig, start: Generalist
+    ) -> tuple[Generalist, pd.DataFrame]:
+        policy, table = search_policy(views, config, start, folder / stage, processes)
         gains = gains_over_random(table, views, config, folder / f"{stage}_random", processes)
-        tables.append(gains.assign(stage=stage))
-    return replace(policy, about=about), pd.concat(tables, ignore_index=True)
+        return policy, gains.assign(stage=stage)
+
+    start, _ = imitate(embedded, imitation, folder / "imitation", processes)
+    policy, table = searched("search", embedded, search, start)
+    if scratch:
+        about["scratch"] = asdict(scratch)
+        wide = Generalist(torch.nn.functional.pad(policy.weight_F_K, (0, 1)))
+        policy, more = searched("scratch", [*embedded, *images, *images], scratch, wide)
+        table = pd.concat([table, more], ignore_index=True)
+    return replace(policy, about=about), table
