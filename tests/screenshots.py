@@ -82,6 +82,7 @@ def labelling(folder: Path, dark: bool) -> None:
             if batch < STEPS:
                 page.keyboard.press("Enter")
         page.get_by_text("7 of 10 labelled").wait_for()
+        page.get_by_text(", saved").wait_for()
         name = "labelling.png" if not dark else "labelling-dark.png"
         page.locator(".iale-labelling").screenshot(path=folder / name)
 
