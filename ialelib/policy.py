@@ -72,8 +72,9 @@ class Policy(nn.Module):
             )
         if classes != self.classes and not self.parts.any_class_count:
             raise InputError(
-                f"this policy is for {self.classes} classes, the classifier has {classes}; use a "
-                "policy whose state is free of the class count (state.CLASS_FREE)"
+                f"this policy is for {self.classes} classes, the classifier has {classes}; take "
+                "the generalist, or a policy whose state is free of the class count "
+                "(state.CLASS_FREE)"
             )
 
     def scores(self, state: State) -> Tensor:

@@ -59,7 +59,8 @@ def adapted(state: State, policy: Policy, rule: str = "pool") -> State:
     if width != target and not NARROWEST <= width <= WIDEST:
         raise InputError(
             f"embeddings of {width} dimensions are not adapted to a policy that reads {target}: "
-            f"shown to work are {NARROWEST} to {WIDEST}; use another classifier or train a policy"
+            f"shown to work are {NARROWEST} to {WIDEST}; take the generalist, which reads any "
+            "width, or train a policy"
         )
     map_T_D = RULES[rule](width, target) if width != target else torch.eye(target)
     trained = _trained(policy)

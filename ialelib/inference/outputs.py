@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ialelib.models import Classifier
-from ialelib.utils.errors import InputError
+from ialelib.utils.errors import InputError, InputTypeError
 
 Classify = nn.Module | Callable[[Tensor], tuple[Tensor, Tensor]]
 """A torch classifier that returns logits, or any function that returns (logits, embedding).
@@ -65,7 +65,7 @@ def outputs_of(
         with _alone(), _watching(classifier, layer) as calls, _evaluating(classifier):
             seen = [_see(classifier, batch, calls, layer) for batch in batches]
     elif not callable(classifier):
-        raise InputError(
+        raise InputTypeError(
             f"a classifier is a torch module or a function, not {type(classifier).__name__}"
         )
     elif layer is None:

@@ -1,6 +1,6 @@
 """The policy as a pool query strategy of scikit-activeml (`pip install scikit-activeml`)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ialelib.inference import adapt, selection
 from ialelib.inference.outputs import Classify, Outputs
 from ialelib.policy import GENERALIST, AnyPolicy, load_policy
 from ialelib.utils.cpu import float32_on_cpu
-from ialelib.utils.errors import InputError
+from ialelib.utils.errors import InputError, InputTypeError
 
 try:
     from skactiveml.base import SingleAnnotatorPoolQueryStrategy
@@ -34,7 +34,10 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
     the batch (Sec. 4.5).
 
     Without `candidates` the classifier sees every unlabelled image: give some, or wrap the strategy
-    in scikit-activeml's `SubSamplingWrapper`.
+    in scikit-activeml's `SubSamplingWrapper`. Scores are relative to the candidates of one call: do
+    not compare those of chunks, as its `ParallelUtilityEstimationWrapper` does.
+
+    While nothing is labelled, all utilities are equal: the batch is random.
 
     `policy` is a trained policy, by name or file or itself, and no strategy; `layer` and
     `preprocess` are as in `ialelib.next_batch`. `classes` are the labels in the order of the
@@ -86,26 +89,26 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
         )
         offered, mapping = self._transform_candidates(candidates, X, y, allow_only_unlabeled=True)
         known = is_labeled(y, self.missing_label_)
-        if not known.any():
-            raise InputError("nothing is labelled; label some samples at random first")
         trained = load_policy(GENERALIST if self.policy == "auto" else self.policy)
         labels_L = self._codes(y[known])
+        places = np.arange(len(offered)) if mapping is None else mapping
+        utilities = np.full(len(offered) if mapping is None else len(X), np.nan)
+        if not known.any():
+            utilities[places] = 0
+            return simple_batch(utilities, self.random_state_, batch_size, return_utilities)
         how = self.layer, self.preprocess
         labelled = selection.Classified(clf, X, *how).outputs(np.flatnonzero(known))
         selection.check_labels(labels_L, labelled)
+        selection.check_fit(trained, labelled, labels_L)
         asked = selection.Classified(clf, offered, *how).outputs(np.arange(len(offered)))
-        places = np.arange(len(offered)) if mapping is None else mapping
-        width = len(offered) if mapping is None else len(X)
         if isinstance(trained, Generalist):
-            chosen_A, some_S, score_A_S = self._picked(
-                trained, asked, labelled, labels_L, batch_size
-            )
+            picked = self._picked(trained, asked, labelled, labels_L, batch_size)
+            chosen_A, some_S, score_A_S = picked
             if not return_utilities:
                 return places[chosen_A]
-            score_A_N = np.full((batch_size, width), np.nan)
+            score_A_N = np.tile(utilities, (batch_size, 1))
             score_A_N[:, places[some_S]] = score_A_S
             return places[chosen_A], score_A_N
-        utilities = np.full(width, np.nan)
         with float32_on_cpu():
             state = adapt.adapted(selection.state_of(asked, labelled, labels_L), trained)
             utilities[places] = trained.log_odds(state).numpy()
@@ -132,6 +135,8 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
 
     def _codes(self, labels_L: np.ndarray) -> np.ndarray:
         """Positions of labels among the classes, L whole numbers."""
+        if not len(labels_L):
+            return np.array([], np.int64)
         if self.classes is None:
             labels_L = np.array(labels_L.tolist())  # an array of objects may hold numbers
             if not np.issubdtype(labels_L.dtype, np.number):
@@ -143,8 +148,12 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
             if (codes_L != labels_L).any() or codes_L.min() < 0:
                 raise InputError("labels must be 0 to C - 1, or named in `classes`")
             return codes_L
+        if isinstance(self.classes, str) or not isinstance(self.classes, Collection):
+            raise InputTypeError(f"`classes` must be a list of labels, not {self.classes!r}")
         places = {label: place for place, label in enumerate(self.classes)}
-        strange = sorted(set(labels_L.tolist()) - set(places))
+        if len(places) < len(self.classes):
+            raise InputError("`classes` holds a label twice")
+        strange = sorted(set(labels_L.tolist()) - set(places), key=str)
         if strange:
             raise InputError(f"labels {strange[:5]} are not among the classes")
         return np.array([places[label] for label in labels_L.tolist()])

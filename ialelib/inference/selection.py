@@ -21,7 +21,7 @@ from ialelib.oracle import ORACLE
 from ialelib.policy import GENERALIST, AnyPolicy, Policy, load_policy
 from ialelib.state import State, describe
 from ialelib.utils.cpu import float32_on_cpu
-from ialelib.utils.errors import InputError, unknown
+from ialelib.utils.errors import InputError, InputTypeError, unknown
 from ialelib.utils.progress import progress
 from ialelib.utils.rows import Rows
 from ialelib.utils.seeds import stream
@@ -124,6 +124,7 @@ def next_batch(
         source, labels_L = source.probed(labelled_L, labels_L)
     known = source.outputs(labelled_L)
     check_labels(labels_L, known)
+    check_fit(chooser, known, labels_L, rule)
     if isinstance(source, Embedded) and isinstance(chooser, Generalist):
         sub_pool_N = source.shortlisted(sub_pool_N, acq, ties)
     seen = source.outputs(sub_pool_N)
@@ -169,6 +170,13 @@ class Classified:
     preprocess: Preprocess | None = None
     batch_size: int = 256
 
+    def __post_init__(self) -> None:
+        if self.preprocess is not None and not callable(self.preprocess):
+            raise InputTypeError(
+                "`preprocess` must be a function that takes a batch of images as a tensor, not "
+                f"{self.preprocess!r}"
+            )
+
     def __len__(self) -> int:
         return length(self.images)
 
@@ -199,6 +207,14 @@ def chosen(
         return policy.choose(adapt.adapted(state_of(seen, known, labels_L), policy, rule), acq, rng)
     acquire = policy.select if isinstance(policy, Generalist) else policy
     return acquire(Predicted(seen, known, labels_L), acq, rng)
+
+
+def check_fit(
+    policy: AnyPolicy | Expert, known: Outputs, labels_L: np.ndarray, rule: str = "pool"
+) -> None:
+    """Raises InputError for a classifier that a policy cannot read, before it sees candidates."""
+    if isinstance(policy, Policy):
+        chosen(policy, known, known, labels_L, 1, np.random.default_rng(0), rule)
 
 
 def candidate_rng(seed: int, labels: int) -> np.random.Generator:

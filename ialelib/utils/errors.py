@@ -8,6 +8,10 @@ class InputError(ValueError):
     """Bad input: the message says what is wrong and what to do about it."""
 
 
+class InputTypeError(InputError, TypeError):
+    """An object of the wrong kind, which other libraries look for as a TypeError."""
+
+
 def unknown(kind: str, name: object, accepted: Iterable[str]) -> InputError:
     """Error for a name that is not among the accepted ones, with the nearest of them.
 

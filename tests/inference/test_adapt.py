@@ -83,7 +83,7 @@ def test_embeddings_of_zeros_stay_zero() -> None:
 @pytest.mark.parametrize("width", [adapt.NARROWEST - 1, adapt.WIDEST + 1])
 def test_a_width_that_was_not_shown_to_work_is_refused(width: int) -> None:
     with pytest.raises(
-        InputError, match=rf"of {width} dimensions .* 64 to 512; use another classifier"
+        InputError, match=rf"of {width} dimensions .* 64 to 512; take the generalist"
     ):
         adapt.adapted(seen(width), Policy(10, 128))
 

@@ -187,7 +187,7 @@ def test_a_function_of_logits_and_embedding_will_do(pool: tuple[np.ndarray, np.n
 
 @pytest.mark.parametrize(
     ("known", "change", "message"),
-    [([], 0, "nothing is labelled"), (KNOWN, 0.5, "labels must be 0 to C"), (KNOWN, -5, "0 to C")],
+    [(KNOWN, 0.5, "labels must be 0 to C"), (KNOWN, -5, "0 to C")],
 )
 def test_bad_labels_are_refused(
     pool: tuple[np.ndarray, np.ndarray], known: Any, change: float, message: str
