@@ -1,5 +1,6 @@
 """Tensors in a safetensors file, with a digest of them and of what is said of them."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from ialelib.utils.files import atomic, digest
 
-DIGEST = "digest"
+ABOUT = "ialelib"
+"""The only text of the file's own header: of several, the format keeps no order."""
 
 
 class DamagedError(Exception):
@@ -18,10 +20,11 @@ class DamagedError(Exception):
 
 
 def save(tensors: Mapping[str, Tensor], header: Mapping[str, str], path: str | Path) -> None:
-    """Write tensors and texts; both come back by `load`."""
+    """Write tensors and texts, which come back by `load`: the same ones as the same bytes."""
     whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
     with atomic(path) as temporary:
-        save_file(whole, temporary, {**header, DIGEST: _digest(whole, header)})
+        about = {"digest": _digest(whole, header), "header": dict(header)}
+        save_file(whole, temporary, {ABOUT: json.dumps(about, sort_keys=True)})
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -32,11 +35,13 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     try:
         with safe_open(path, "pt") as file:
-            header = dict(file.metadata() or {})
+            about = json.loads((file.metadata() or {}).get(ABOUT, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError, RuntimeError, OSError) as error:
+        header = about.get("header", {})
+        whole = about.get("digest") == _digest(tensors, header)
+    except (SafetensorError, AttributeError, ValueError, RuntimeError, OSError) as error:
         raise DamagedError(str(error)) from error
-    if header.pop(DIGEST, None) != _digest(tensors, header):
+    if not whole:
         raise DamagedError("its digest is missing, or not that of its content")
     return tensors, header
 

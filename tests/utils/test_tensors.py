@@ -9,7 +9,7 @@ import torch
 from ialelib.utils import tensors
 
 TENSORS = {"a": torch.arange(12.0).reshape(3, 4), "b": torch.tensor([True, False])}
-HEADER = {"about": "two tensors"}
+HEADER = {"about": "two tensors", "kind": "test", "more": "1", "most": "2"}
 
 
 @pytest.fixture
@@ -25,6 +25,12 @@ def test_tensors_and_texts_come_back(written: Path) -> None:
     assert header == HEADER
     assert found.keys() == TENSORS.keys()
     assert all(torch.equal(found[name], TENSORS[name]) for name in TENSORS)
+
+
+def test_the_same_content_is_the_same_bytes(written: Path, tmp_path: Path) -> None:
+    for _ in range(5):
+        tensors.save(TENSORS, HEADER, tmp_path / "again.safetensors")
+        assert (tmp_path / "again.safetensors").read_bytes() == written.read_bytes()
 
 
 def test_no_flipped_bit_goes_unseen(written: Path) -> None:
