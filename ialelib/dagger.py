@@ -37,7 +37,7 @@ from ialelib.utils.errors import InputError, unknown
 from ialelib.utils.files import finished
 from ialelib.utils.progress import progress
 from ialelib.utils.seeds import derive, stream
-from ialelib.utils.workers import end_with_parent, parallel
+from ialelib.utils.workers import parallel
 
 EACH_CANDIDATE = "each_candidate"
 """Instead of experts: every candidate of D_sub alone is a batch, for acquisitions of one."""
@@ -347,7 +347,6 @@ def _roll_out_to(
     policy: Policy | None,
     processes: int,
 ) -> None:
-    end_with_parent()
     rollouts.save_rollout(roll_out(data, config, episode, policy, processes), path)
 
 

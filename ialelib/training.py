@@ -17,7 +17,7 @@ from ialelib.utils.adam import Adam
 from ialelib.utils.cpu import keep_memory, one_thread
 from ialelib.utils.machine import device
 from ialelib.utils.seeds import derive
-from ialelib.utils.workers import end_with_parent, parallel
+from ialelib.utils.workers import parallel
 
 KEPT = 10_000_000  # a CNN has 4,608 features for an image of 28x28 pixels
 STACKED = 50_000_000
@@ -105,7 +105,6 @@ def _like_probes(jobs: Sequence[TrainJob]) -> bool:
 
 
 def _fit_state(job: TrainJob) -> dict[str, np.ndarray]:
-    end_with_parent()
     return {name: value.numpy() for name, value in fit(job).state_dict().items()}
 
 

@@ -18,7 +18,7 @@ from ialelib.utils.errors import InputError
 from ialelib.utils.files import atomic, digest, expanded, finished
 from ialelib.utils.machine import commit
 from ialelib.utils.progress import progress
-from ialelib.utils.workers import end_with_parent, parallel
+from ialelib.utils.workers import parallel
 
 Tasks = Mapping[Path, Callable[[], pd.DataFrame]]
 Group = tuple[Tasks, Mapping[str, Any]]
@@ -57,7 +57,6 @@ def run_groups(groups: Sequence[Group], processes: int, label: str) -> pd.DataFr
 
 
 def _make(path: Path, task: Callable[[], pd.DataFrame], commit: str) -> None:
-    end_with_parent()
     text = task().assign(commit=commit).to_csv(index=False).encode()
     with atomic(path) as temporary:
         temporary.write_bytes(text + SEAL + digest(text).encode() + b"\n")

@@ -17,12 +17,13 @@ SHARED = Path("/dev/shm")
 
 
 def parallel(processes: int, **options: Any) -> Parallel:
-    """joblib's `Parallel`, whose shared arrays lie in a folder of our own.
+    """joblib's `Parallel`, whose workers end with this process, and share arrays in our own folder.
 
     What killed runs have left there is removed, by the first call of a process.
     """
     base = SHARED if os.access(SHARED, os.W_OK) else Path(tempfile.gettempdir())
-    return Parallel(processes, temp_folder=str(_swept(base)), **options)
+    own = {"temp_folder": str(_swept(base)), "initializer": end_with_parent}
+    return Parallel(processes, backend="loky", **own, **options)
 
 
 @cache
@@ -44,15 +45,14 @@ def _alive(process: int) -> bool:
     return True
 
 
-@cache
 def end_with_parent() -> None:
     """Let this worker process end within a second of its parent, however the parent ends.
 
-    joblib's workers would finish their task and then wait for five minutes with all their memory,
-    while the same command, started again, works on the same. Does nothing in a main process.
+    joblib's workers would finish their task, or wait for a first one, and live on for five minutes
+    with all their memory, while the same command, started again, works on the same.
     """
     parent = multiprocessing.parent_process()
-    if parent is not None:  # which may have ended before this worker's first task
+    if parent is not None:  # which may have ended by now
         threading.Thread(target=_watch, args=[parent.pid], daemon=True).start()
 
 
