@@ -12,12 +12,13 @@ export PYTHONHASHSEED := 0
 export MATPLOTLIBRC := /dev/null
 unexport MPLBACKEND PYTHONOPTIMIZE PYTHONSTARTUP PYTHONWARNINGS SNAKEMAKE_PROFILE
 
-.PHONY: help setup reproduce figures gallery a21 cost test bench lab demo format clean
+.PHONY: help setup reproduce figures gallery a21 cost test soak bench lab demo format clean
 help:
 	@echo "make reproduce   run every notebook in its quick profile on the shipped data (PROFILE=cpu|paper for more); resumes after a stop"
 	@echo "make figures     the same without the gallery; make fig03a draws one figure of the paper, by its name"
 	@echo "make gallery     one page of all executed notebooks, in runs/PROFILE/gallery"
 	@echo "make test        lint, types, unit tests, and every notebook executed and its outputs compared"
+	@echo "make soak        a hundred kills at random moments, and the same results after them (half an hour)"
 	@echo "make bench       speed and memory against plain references, in benchmarks/ (an hour; ACQ=40 for less)"
 	@echo "make lab         open the notebooks in JupyterLab"
 	@echo "make demo        an interactive Figure 1, as a web page on this machine only (THEME=dark; BROWSER=no)"
@@ -67,6 +68,9 @@ test: setup
 	$(BIN)/mypy
 	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=900 \
 		-n $(CORES) --dist loadfile --no-loadscope-reorder notebooks tests
+
+soak: setup
+	IALE_SOAK=10 $(BIN)/python -m pytest tests/soak tests/runner/test_batch_kill.py
 
 bench: setup
 	$(BIN)/python benchmarks/bench.py --acq $(ACQ)

@@ -1,5 +1,6 @@
 """The small cycle and training run that several test files share, and what they compare."""
 
+import os
 import resource
 import sys
 from pathlib import Path
@@ -16,6 +17,8 @@ from ialelib.rollout import TENSORS, Rollout
 from ialelib.utils.cache import SEAL
 from ialelib.utils.files import digest
 
+ROUNDS = int(os.environ.get("IALE_SOAK", "1"))
+"""How often tests with random kills are done, each time with other moments: `make soak`."""
 POLICIES = "policy-*.safetensors"
 TOY = CycleConfig("toy_mlp", initial=20, budget=40, acq=10, n=30, recipe="toy")
 TINY = DaggerConfig(

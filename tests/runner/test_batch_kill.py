@@ -10,7 +10,9 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import pytest
 import yaml
+from toys import ROUNDS
 
 PROJECT = Path(__file__).parents[2]
 PARAMETERS = {
@@ -98,10 +100,19 @@ def table(folder: Path) -> pd.DataFrame:
     return found[[name for name in found if not str(name).endswith("seconds")]]
 
 
-def test_a_killed_batch_is_finished_by_the_same_command(tmp_path: Path) -> None:
-    undisturbed, killed = checkout(tmp_path / "undisturbed"), checkout(tmp_path / "killed")
-    finish(undisturbed)
-    rng = random.Random(1)
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout in which the batch has come to its end."""
+    folder = checkout(tmp_path_factory.mktemp("batch") / "undisturbed")
+    finish(folder)
+    return folder
+
+
+@pytest.mark.parametrize("seed", range(1, 1 + ROUNDS))
+def test_a_killed_batch_is_finished_by_the_same_command(
+    seed: int, undisturbed: Path, tmp_path: Path
+) -> None:
+    killed, rng = checkout(tmp_path / "killed"), random.Random(seed)
     moments = [0, rng.randint(1, EPISODES), rng.randint(EPISODES + 1, EPISODES + CYCLES // 2)]
     done: dict[Path, tuple[int, bytes]] = {}
     for wanted in moments:

@@ -11,7 +11,6 @@ import pytest
 
 from ialelib.runner.lock import hold
 from ialelib.utils.errors import InputError
-from ialelib.utils.workers import end_with_parent
 
 SLEEP = "import time; time.sleep(20)"
 CHILD = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}])"
@@ -86,11 +85,10 @@ def test_whoever_waits_gets_the_lock_in_the_end(
 
 def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     script = (
-        "import os, time, sys\nfrom joblib import Parallel, delayed\n"
-        "from ialelib.utils.workers import end_with_parent\n"
-        "def work(path):\n    end_with_parent()\n    open(f'{path}/{os.getpid()}', 'w').close()\n"
-        "    time.sleep(60)\n"
-        "if __name__ == '__main__': Parallel(2)(delayed(work)(sys.argv[1]) for _ in range(2))\n"
+        "import os, time, sys\nfrom joblib import delayed\n"
+        "from ialelib.utils.workers import parallel\n"
+        "def work(path):\n    open(f'{path}/{os.getpid()}', 'w').close()\n    time.sleep(60)\n"
+        "if __name__ == '__main__': parallel(2)(delayed(work)(sys.argv[1]) for _ in range(2))\n"
     )
     (tmp_path / "noted").mkdir()
     (tmp_path / "parent.py").write_text(script)
@@ -117,7 +115,6 @@ def at_work(pid: int) -> bool:
 
 
 def test_a_main_process_does_not_end_with_its_parent() -> None:
-    assert end_with_parent() is None
     script = "from ialelib.utils.workers import end_with_parent as e; import threading; e()"
     script += "; print(threading.active_count())"
     assert subprocess.check_output([sys.executable, "-c", script]) == b"1\n"
