@@ -19,7 +19,7 @@ from ialelib.recipes import has_bfloat16
 from ialelib.utils.cache import named
 from ialelib.utils.cpu import float32_on_cpu, one_thread
 from ialelib.utils.errors import InputError, unknown
-from ialelib.utils.files import atomic, expanded
+from ialelib.utils.files import atomic, expanded, finished
 from ialelib.utils.machine import device
 from ialelib.utils.progress import progress
 
@@ -91,7 +91,7 @@ def extract(
     for start in progress(starts, len(starts), "pieces of images", after=2):
         piece = rows(images, np.arange(start, min(start + PIECE, total)))
         path = piece_file(expanded(folder), piece, chosen, side, batch_size) if folder else None
-        found = read(path) if path else None
+        found = finished(path, read) if path else None
         if found is None:
             found = embed(network(), piece, chosen, side, batch_size)
             if path:
@@ -261,10 +261,10 @@ def piece_file(folder: Path, piece: Tensor, backbone: Backbone, side: int, batch
     return folder / f"{named(f'{backbone.name}-{side}', about)}.npz"
 
 
-def read(path: Path) -> np.ndarray | None:
-    """A finished piece; None where there is none, or a damaged one (by the archive's checksum)."""
+def read(path: Path) -> np.ndarray:
+    """A finished piece; raises InputError where the archive's checksum says that it is damaged."""
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return file["embedding_N_D"]
-    except (*UNREADABLE, KeyError):
-        return None
+    except (*UNREADABLE, AttributeError, KeyError, TypeError) as error:
+        raise InputError(f"{path} holds no embeddings ({error})") from error
