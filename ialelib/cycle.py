@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import pandas as pd
 
-from ialelib.data import DataSet, Pool, balanced, check_indices
+from ialelib.data import DataSet, Pool, balanced
 from ialelib.experts import ENSEMBLE_MEMBERS, EXPERTS, Expert, Query, check_dropout
 from ialelib.generalist import Generalist
 from ialelib.models import Architecture, Classifier, Factory, Probe, build
@@ -16,8 +16,9 @@ from ialelib.oracle import ORACLE, best
 from ialelib.policy import GENERALIST, AnyPolicy, Policy, load_policy
 from ialelib.recipes import TrainJob, recipe
 from ialelib.training import correct_mask, fit_many, with_members
+from ialelib.utils.checks import check_fields, check_indices, check_kind, check_list, check_name
 from ialelib.utils.cpu import float32_on_cpu
-from ialelib.utils.errors import InputError, unknown
+from ialelib.utils.errors import InputError
 from ialelib.utils.seeds import derive, stream
 
 Strategy = str | Expert | AnyPolicy
@@ -48,6 +49,7 @@ class CycleConfig:
 
     def check(self, data: DataSet, validation: int = 0) -> None:
         """Raises InputError if a cycle of these numbers cannot run on that data set."""
+        check_fields(self)
         recipe(self.recipe)
         if data.classes < 2:
             raise InputError(f"{data.name!r} has a single class; take a data set of two or more")
@@ -189,7 +191,7 @@ def name_of(strategy: Strategy) -> str:
         return "policy"
     if isinstance(strategy, Generalist):
         return GENERALIST
-    name = str(getattr(strategy, "__name__", ""))
+    name = str(getattr(strategy, "__name__", "")) if callable(strategy) else ""
     if not name.isidentifier():
         raise InputError(f"a strategy of your own needs a name: define it by `def`, not {strategy}")
     return name
@@ -202,7 +204,8 @@ def with_shipped(
 
     Each call reads its file anew: ask once for a whole cycle.
     """
-    if GENERALIST in policies or GENERALIST not in strategies:
+    named = [strategy for strategy in strategies if isinstance(strategy, str)]
+    if GENERALIST in policies or GENERALIST not in named:
         return policies
     return {**policies, GENERALIST: load_policy(GENERALIST)}
 
@@ -226,8 +229,7 @@ def acquisition_function(strategy: Strategy, policies: Mapping[str, AnyPolicy]) 
         return policy.select
     if not isinstance(strategy, str):
         return cast(Expert, strategy)
-    if strategy not in EXPERTS:
-        raise unknown("strategy", strategy, [*EXPERTS, GENERALIST, *policies])
+    check_name("strategy", strategy, [*EXPERTS, GENERALIST, *policies])
     return EXPERTS[strategy]
 
 
@@ -245,12 +247,15 @@ def check(
             that has no dropout; ensemble with the probe; an own classifier that does not give a
             logit for each class.
     """
+    check_kind("data", data, DataSet)
+    check_kind("config", config, CycleConfig)
+    check_list("strategies", strategies)
     config.check(data)
+    names = [name_of(strategy) for strategy in strategies]
     policies = with_shipped(policies, strategies)
     model = build(config.architecture(data), seed=0)
-    names = [name_of(strategy) for strategy in strategies]
     for strategy in strategies:
-        if strategy != ORACLE:
+        if name_of(strategy) != ORACLE:
             acquisition_function(strategy, policies)
         if policy := policy_of(strategy, policies):
             policy.check(model.head.out_features, model.head.in_features)

@@ -32,8 +32,9 @@ from ialelib.state import FULL, State, StateParts, observe
 from ialelib.training import correct_mask, fit_many
 from ialelib.utils import cache
 from ialelib.utils.cache import identity
+from ialelib.utils.checks import check_fields
 from ialelib.utils.cpu import one_thread
-from ialelib.utils.errors import InputError, unknown
+from ialelib.utils.errors import InputError
 from ialelib.utils.files import finished
 from ialelib.utils.progress import progress
 from ialelib.utils.seeds import derive, stream
@@ -70,6 +71,7 @@ class DaggerConfig:
 
     def check(self, data: DataSet) -> None:
         """Raises InputError if training cannot run with these parameters on that data set."""
+        check_fields(self)
         if not self.tries_each_candidate:
             check([expert for expert in self.experts if isinstance(expert, str)])
         elif self.cycle.acq != 1:
@@ -78,8 +80,6 @@ class DaggerConfig:
             raise InputError("experts must be one or more different names")
         if min(self.episodes, self.per_round, self.validation) < 1:
             raise InputError("episodes, per_round and validation must be at least 1")
-        if self.ranking not in ("scratch", "warm"):
-            raise unknown("ranking", self.ranking, ("scratch", "warm"))
         fixed = isinstance(self.p, int | float) and 0 <= self.p <= 1
         if self.p != "decay" and not fixed:
             raise InputError(f"p must lie in [0, 1] or be 'decay', not {self.p}")

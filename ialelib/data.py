@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from platformdirs import user_cache_dir
 
-from ialelib.utils.errors import InputError, unknown
+from ialelib.utils.checks import check_indices, check_name
+from ialelib.utils.errors import InputError
 from ialelib.utils.files import atomic, expanded, project
 from ialelib.utils.seeds import stream
 
@@ -147,6 +148,7 @@ def load_data(name: str) -> DataSet:
     Raises:
         InputError: unknown name, unreadable or malformed file, or not cached and no network.
     """
+    check_name("data set", name, available())
     for where in (folder(), SAMPLES):
         path = where / f"{name}.npz"
         if path.exists():
@@ -154,8 +156,6 @@ def load_data(name: str) -> DataSet:
     whole, _, size = name.rpartition("-")
     if whole in TORCHVISION and size in SUBSETS:
         return DataSet(name, *SUBSETS[size](load_data(whole).halves, stream(0, name)))
-    if name not in TORCHVISION:
-        raise unknown("data set", name, available())
     path = folder() / f"{name}.npz"
     arrays = download(name, folder())
     with atomic(path) as temporary, temporary.open("wb") as file:
@@ -266,43 +266,6 @@ def toy_gaussians(
     points[:, 0] += np.where(labels == 1, half, -half)
     points = points.astype(np.float32)
     return DataSet("toy", points[:train], labels[:train], points[train:], labels[train:])
-
-
-def check_indices(name: str, values: Any, size: int | None = None) -> np.ndarray:
-    """Different indices from 0, below `size`, in one dimension: as int64, in their order.
-
-    Raises:
-        InputError: anything else; the message calls them `name`.
-    """
-    array = check_whole(name, values)
-    outside = array[(array < 0) | (array >= (np.inf if size is None else size))]
-    if len(outside):
-        end = "or more" if size is None else f"to {size - 1}"
-        raise InputError(f"{name} holds {outside[:5].tolist()}; indices are 0 {end}")
-    if len(np.unique(array)) < len(array):
-        raise InputError(f"{name} holds an index twice")
-    return array.astype(np.int64)
-
-
-def check_whole(name: str, values: Any, remedy: str = "") -> np.ndarray:
-    """Whole numbers in one dimension, as an array of their own type.
-
-    Raises:
-        InputError: anything else; the message calls them `name`, and ends with the `remedy`.
-    """
-    array = np.asarray(values)
-    if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
-        raise InputError(
-            f"{name} must be whole numbers in one dimension, not {array.dtype} of shape "
-            f"{array.shape}{remedy}"
-        )
-    return array
-
-
-def is_whole(value: Any, least: int, most: float = np.inf) -> bool:
-    """Whether it is a whole number from `least` to `most`, of Python or NumPy; True is none."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    return whole and bool(least <= value <= most)
 
 
 class Pool:

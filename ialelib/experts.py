@@ -18,8 +18,9 @@ from ialelib.fisher import bait as fisher_bait
 from ialelib.greedy import check_offer, k_centre, k_means_pp
 from ialelib.models import Classifier
 from ialelib.training import predict, predict_often
+from ialelib.utils.checks import check_name
 from ialelib.utils.cpu import one_thread
-from ialelib.utils.errors import InputError, unknown
+from ialelib.utils.errors import InputError
 
 MC_PASSES = 20
 ENSEMBLE_MEMBERS = 5
@@ -272,5 +273,4 @@ PAPER_EXPERTS = ("mc_dropout", "ensemble", "coreset", "badge", "confidence", "en
 def check(names: Sequence[str]) -> None:
     """Raises InputError for a name that is not an expert's."""
     for name in names:
-        if name not in EXPERTS:
-            raise unknown("expert", name, EXPERTS)
+        check_name("expert", name, EXPERTS)

@@ -8,6 +8,7 @@ import pandas as pd
 from scipy.stats import friedmanchisquare, studentized_range, t, ttest_rel, wilcoxon
 from statsmodels.stats.multitest import multipletests
 
+from ialelib.utils.checks import check_kind
 from ialelib.utils.errors import InputError
 
 
@@ -85,6 +86,7 @@ def aubc_table(curves: pd.DataFrame) -> pd.DataFrame:
             labels, or two curves of one strategy and seed.
     """
     unit = ["dataset", "strategy", "seed"]
+    check_kind("curves", curves, pd.DataFrame)
     if curves.duplicated([*unit, "labels"]).any():
         raise InputError("not paired: several curves of the same data set, strategy and seed")
     grids = curves.sort_values("labels", kind="stable").groupby(unit)["labels"].agg(tuple)

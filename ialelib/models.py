@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
-from ialelib.utils.errors import InputError, unknown
+from ialelib.utils.checks import check_name
+from ialelib.utils.errors import InputError
 
 Noise = torch.Generator | np.random.BitGenerator
 """Where random bits come from. On the CPU those of NumPy are several times as fast as torch's."""
@@ -295,8 +296,7 @@ class Architecture:
     def __post_init__(self) -> None:
         if callable(self.name):
             return
-        if self.name not in CLASSIFIERS:
-            raise unknown("classifier", self.name, CLASSIFIERS)
+        check_name("classifier", self.name, CLASSIFIERS)
         if self.name in CONVOLUTIONAL and len(self.shape) < 2:
             raise InputError(f"classifier {self.name!r} needs images, not inputs of {self.shape}")
         if self.name == "cnn" and min(self.shape[:2]) < 6:

@@ -4,14 +4,15 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ialelib.models import Architecture, Classifier, Noise, build
-from ialelib.utils.errors import InputError, unknown
+from ialelib.utils.checks import check_fields, check_name
+from ialelib.utils.errors import InputError
 from ialelib.utils.seeds import derive
 
 Precision = Literal["float32", "auto"]
@@ -36,14 +37,13 @@ class Recipe:
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if min(self.epochs, self.steps) < 0 or self.epochs + self.steps < 1:
             raise InputError("a recipe needs epochs or steps, and neither below 0")
         if self.batch_size < 1:
             raise InputError("the batch_size of a recipe must be 1 or more")
         if not (self.lr > 0 and 0 <= self.warmup <= 1):
             raise InputError("a recipe needs a positive lr and a warmup between 0 and 1")
-        if self.precision not in get_args(Precision):
-            raise unknown("precision", self.precision, get_args(Precision))
 
     def length(self, samples: int) -> int:
         """Optimiser steps on a labelled set of that many samples."""
@@ -81,8 +81,7 @@ def recipe(name: str) -> Recipe:
     Raises:
         InputError: no such recipe.
     """
-    if name not in RECIPES:
-        raise unknown("recipe", name, RECIPES)
+    check_name("recipe", name, RECIPES)
     return RECIPES[name]
 
 

@@ -11,6 +11,8 @@ from ialelib.cycle import CycleConfig, Strategy, name_of, policy_of
 from ialelib.data import DataSet
 from ialelib.policy import AnyPolicy
 from ialelib.utils import cache
+from ialelib.utils.checks import check_count, check_kind, check_list
+from ialelib.utils.errors import InputError
 
 
 def compare(
@@ -32,7 +34,18 @@ def compare(
     Raises:
         InputError: as `cycle.check`, before anything is run.
     """
+    check_list("seeds", seeds)
+    check_list("strategies", strategies)
+    check_count("processes", processes)
+    if not isinstance(data, DataSet):
+        check_list("data", data)
     sets, seeds = [data] if isinstance(data, DataSet) else list(data), list(seeds)
+    if not sets or not seeds:
+        raise InputError("name one data set and one seed at least")
+    for one in sets:
+        check_kind("data", one, DataSet)
+    for seed in seeds:
+        check_count("a seed", seed, 0)
     label = sets[0].name if len(sets) == 1 else "cycles"
     with cache.kept_in(folder) as kept:
         groups = [tasks(one, config, strategies, seeds, kept, policies or {}) for one in sets]

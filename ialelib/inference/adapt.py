@@ -9,7 +9,8 @@ from torch import Tensor
 from ialelib.experts import residuals
 from ialelib.policy import Policy
 from ialelib.state import State, widths
-from ialelib.utils.errors import InputError, unknown
+from ialelib.utils.checks import check_name
+from ialelib.utils.errors import InputError
 from ialelib.utils.rows import read
 from ialelib.utils.seeds import derive
 
@@ -54,8 +55,7 @@ def adapted(state: State, policy: Policy, rule: str = "pool") -> State:
         InputError: embeddings of fewer than `NARROWEST` or more than `WIDEST` dimensions.
     """
     width, target = len(state.labelled_mean_D), policy.embedding
-    if rule not in RULES:
-        raise unknown("rule", rule, RULES)
+    check_name("rule", rule, RULES)
     if width != target and not NARROWEST <= width <= WIDEST:
         raise InputError(
             f"embeddings of {width} dimensions are not adapted to a policy that reads {target}: "

@@ -12,13 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ialelib.data import UNREADABLE, DataSet, is_whole
+from ialelib.data import UNREADABLE, DataSet
 from ialelib.inference.images import Images, length, rows
 from ialelib.inference.outputs import outputs_of
 from ialelib.recipes import has_bfloat16
 from ialelib.utils.cache import named
+from ialelib.utils.checks import check_count, check_name
 from ialelib.utils.cpu import float32_on_cpu, one_thread
-from ialelib.utils.errors import InputError, unknown
+from ialelib.utils.errors import InputError
 from ialelib.utils.files import atomic, expanded, finished
 from ialelib.utils.machine import device
 from ialelib.utils.progress import progress
@@ -81,16 +82,17 @@ def extract(
     total, chosen = length(images), find(backbone)
     if not total:
         raise InputError("there are no images to embed")
-    for name, value in {"size": size, "batch_size": batch_size}.items():
-        if value is not None and not is_whole(value, 1):
-            raise InputError(f"{name} must be 1 or more, not {value!r}")
+    check_count("batch_size", batch_size)
+    if size is not None:
+        check_count("size", size)
+    kept = None if folder is None else expanded(folder)
     sides = planes(rows(images, np.arange(1))).shape[2:]
     side = size or min(max(SMALLEST, *sides), chosen.size)
     network = cache(lambda: ready(chosen, side))  # loaded only where something is left to do
     starts, embedding_N_D = range(0, total, PIECE), np.empty((0, 0), np.float16)
     for start in progress(starts, len(starts), "pieces of images", after=2):
         piece = rows(images, np.arange(start, min(start + PIECE, total)))
-        path = piece_file(expanded(folder), piece, chosen, side, batch_size) if folder else None
+        path = piece_file(kept, piece, chosen, side, batch_size) if kept else None
         found = finished(path, read) if path else None
         if found is None:
             found = embed(network(), piece, chosen, side, batch_size)
@@ -125,13 +127,12 @@ def find(name: str) -> Backbone:
         InputError: unknown name.
         ImportError: the extra `embeddings` is not installed.
     """
-    if name == LITE:
+    if isinstance(name, str) and name == LITE:
         return _lite()
     from torchvision import models  # takes 200 MB
 
     known = models.list_models(module=models)
-    if name not in known:
-        raise unknown("backbone", name, [LITE, *known])
+    check_name("backbone", name, [LITE, *known])
     weights = models.get_model_weights(name).DEFAULT
     shown = weights.transforms()
     return Backbone(

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 from typing_extensions import override
 
-from ialelib.data import is_whole
+from ialelib.utils.checks import check_count, check_list
 from ialelib.utils.errors import InputError
 from ialelib.utils.files import expanded
 from ialelib.utils.rows import read
@@ -62,8 +62,7 @@ def images_from(where: str | Path | Iterable[str | Path], size: int = 224) -> Fi
     Raises:
         InputError: no such folder or file, or no image in it; a size below 1.
     """
-    if not is_whole(size, 1):
-        raise InputError(f"size must be 1 or more, not {size!r}")
+    check_count("size", size)
     if isinstance(where, str | Path):
         folder = expanded(where)
         if not folder.is_dir():
@@ -72,6 +71,7 @@ def images_from(where: str | Path | Iterable[str | Path], size: int = 224) -> Fi
         shown = (path for path in found if not any(part.startswith(".") for part in path.parts))
         paths = [folder / path for path in sorted(shown) if path.suffix.lower() in KINDS]
     else:
+        check_list("images", where)
         paths = [expanded(path) for path in where]
     missing = [path for path in paths if not path.is_file()]
     if missing:

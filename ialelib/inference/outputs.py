@@ -130,7 +130,7 @@ def _watched(classifier: nn.Module, layer: str | None) -> list[nn.Module]:
         if not linear:
             raise InputError(f"the classifier has no nn.Linear layer; {NAME_IT}; {HIDDEN}")
         return linear
-    if layer not in named:
+    if not isinstance(layer, str) or layer not in named:
         raise InputError(
             f"the classifier has no layer {layer!r}; its layers: {', '.join(filter(None, named))}"
         )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ialelib import models
-from ialelib.data import Pool, check_indices, check_whole, is_whole
+from ialelib.data import Pool
 from ialelib.experts import EXPERTS, Expert, Query
 from ialelib.generalist import Generalist
 from ialelib.inference import adapt
@@ -20,8 +20,9 @@ from ialelib.inference.outputs import Classify, Outputs, original, outputs_of
 from ialelib.oracle import ORACLE
 from ialelib.policy import GENERALIST, AnyPolicy, Policy, load_policy
 from ialelib.state import State, describe
+from ialelib.utils.checks import check_count, check_indices, check_name, check_whole, is_whole
 from ialelib.utils.cpu import float32_on_cpu
-from ialelib.utils.errors import InputError, InputTypeError, unknown
+from ialelib.utils.errors import InputError, InputTypeError
 from ialelib.utils.progress import progress
 from ialelib.utils.rows import Rows
 from ialelib.utils.seeds import stream
@@ -102,12 +103,9 @@ def next_batch(
         InputError: input that is wrong or does not fit together, where possible before the
             classifier runs.
     """
-    if not is_whole(seed, 0):
-        raise InputError(f"seed must be a whole number from 0, not {seed!r}")
-    if rule not in adapt.RULES:
-        raise unknown("rule", rule, adapt.RULES)
-    if not is_whole(batch_size, 1):
-        raise InputError(f"batch_size must be 1 or more, not {batch_size!r}")
+    check_count("seed", seed, 0)
+    check_count("batch_size", batch_size)
+    check_name("rule", rule, adapt.RULES)
     predicted = {"embeddings": embeddings, "logits": logits, "probabilities": probabilities}
     source = _source(classifier, images, layer, preprocess, batch_size, predicted)
     labelled_L, labels_L = labelled_set(labelled, labels, len(source))
@@ -133,14 +131,16 @@ def next_batch(
 
 def _chooser(policy: str | Path | AnyPolicy) -> AnyPolicy | Expert:
     """A policy, or the function of a strategy."""
-    if isinstance(policy, str) and policy in STRATEGIES:
-        return EXPERTS[policy]
+    if not isinstance(policy, str):
+        return load_policy(policy, STRATEGIES)
     if policy == ORACLE:
         raise InputError(
             "the oracle knows the true labels of the pool: it is the upper line of comparisons "
             "(iale.run_cycle), not a way to choose"
         )
-    if isinstance(policy, str) and policy in ASK_AGAIN:
+    if policy in STRATEGIES:
+        return EXPERTS[policy]
+    if policy in ASK_AGAIN:
         raise InputError(
             f"{policy!r} asks the classifier again, or further ones: run it in a cycle "
             f"(iale.run_cycle), or take one that needs predictions alone: {', '.join(STRATEGIES)}"
@@ -317,7 +317,8 @@ def _sub_pool(
     rest = len(pool.unlabelled)
     if not is_whole(acq, 1, rest):
         raise InputError(f"acq must be 1 to the {rest} unlabelled samples, not {acq!r}")
-    if candidates is None or np.ndim(candidates) == 0:
+    given = None if candidates is None else _array(candidates)
+    if given is None or given.ndim == 0:
         count = min(max(least, RATIO * acq), rest) if candidates is None else candidates
         if not is_whole(count, acq, rest):
             raise InputError(
@@ -326,7 +327,7 @@ def _sub_pool(
         if count == rest:
             return pool.unlabelled
         return pool.sample(int(count), candidate_rng(seed, len(pool.labelled)))
-    given = check_indices("candidates", unmasked(_array(candidates), size), size)
+    given = check_indices("candidates", unmasked(given, size), size)
     labelled = np.intersect1d(given, pool.labelled)
     if len(labelled):
         raise InputError(f"candidates are labelled already: {labelled[:5].tolist()}")
@@ -341,7 +342,7 @@ def unmasked(candidates: Any, size: int) -> Any:
     Raises:
         InputError: a mask of another size.
     """
-    if np.asarray(candidates).dtype != bool:
+    if _array(candidates).dtype != bool:
         return candidates
     if np.shape(candidates) != (size,):
         raise InputError(
@@ -351,4 +352,7 @@ def unmasked(candidates: Any, size: int) -> Any:
 
 
 def _array(values: Any) -> np.ndarray:
-    return np.asarray(values.cpu() if isinstance(values, Tensor) else values)
+    try:
+        return np.asarray(values.cpu() if isinstance(values, Tensor) else values)
+    except ValueError:  # lists of different lengths
+        raise InputError("indices and labels are lists of whole numbers, not of lists") from None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ialelib.data import check_indices
+from ialelib.utils.checks import check_indices
 from ialelib.utils.errors import InputError
 
 

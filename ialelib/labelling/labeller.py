@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ialelib.data import check_indices
 from ialelib.labelling.checks import check_classes, check_images, check_known
 from ialelib.labelling.store import LabelStore
 from ialelib.labelling.view import LabelView, buttons, draw_curve, picture, shown_size
+from ialelib.utils.checks import check_indices
 from ialelib.utils.errors import InputError
 
 Indices = Sequence[int] | np.ndarray

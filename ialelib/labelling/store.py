@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ialelib.data import check_indices
 from ialelib.labelling.checks import check_classes, fingerprint
+from ialelib.utils.checks import check_indices
 from ialelib.utils.errors import InputError
 from ialelib.utils.files import atomic, beside, expanded, real
 

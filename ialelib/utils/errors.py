@@ -1,11 +1,15 @@
 """The exception for invalid input, with a suggestion for misspelt names."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class InputError(ValueError):
-    """Bad input: the message says what is wrong and what to do about it."""
+    """Bad input: the message, of one line, says what is wrong and what to do about it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(re.sub(r"\s*\n\s*", " ", message))
 
 
 class InputTypeError(InputError, TypeError):

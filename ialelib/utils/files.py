@@ -95,8 +95,10 @@ def expanded(path: str | Path) -> Path:
     """A path as users write it, with `~` for the home folder.
 
     Raises:
-        InputError: no such home folder is known.
+        InputError: no path, or no such home folder is known.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"a file or folder is named by a string or a Path, not by {path!r}")
     try:
         return Path(path).expanduser()
     except RuntimeError:

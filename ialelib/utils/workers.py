@@ -12,6 +12,8 @@ from typing import Any
 
 from joblib import Parallel
 
+from ialelib.utils.checks import check_count
+
 SHARED = Path("/dev/shm")
 """Where memory is a folder, on systems that have it."""
 
@@ -21,6 +23,7 @@ def parallel(processes: int, **options: Any) -> Parallel:
 
     What killed runs have left there is removed, by the first call of a process.
     """
+    check_count("processes", processes)
     base = SHARED if os.access(SHARED, os.W_OK) else Path(tempfile.gettempdir())
     own = {"temp_folder": str(_swept(base)), "initializer": end_with_parent}
     return Parallel(processes, backend="loky", **own, **options)

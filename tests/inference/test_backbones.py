@@ -172,7 +172,7 @@ def test_other_images_are_refused(wrong: Any, match: str) -> None:
 @pytest.mark.parametrize("changes", [{"size": 0}, {"batch_size": 0}, {"size": 96.0}])
 def test_impossible_sizes_are_refused(images: np.ndarray, changes: dict[str, Any]) -> None:
     ((name, value),) = changes.items()
-    with pytest.raises(InputError, match=f"{name} must be 1 or more, not {value}"):
+    with pytest.raises(InputError, match=f"{name} must be a whole number from 1, not {value}"):
         extract(images, **changes)
 
 

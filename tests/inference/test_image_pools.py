@@ -207,8 +207,8 @@ def test_images_of_more_than_8_bits_are_not_cut_off(tmp_path: Path, mode: str) -
         ([], 8, "no images in"),
         (["a/two.jpg", "a/lost.jpg"], 8, "1 of 2 paths are no files, the first .*lost.jpg"),
         (["a"], 8, "1 of 1 paths are no files"),
-        ("a", 0, "size must be 1 or more, not 0"),
-        ("a", 8.0, "size must be 1 or more, not 8.0"),
+        ("a", 0, "size must be a whole number from 1, not 0"),
+        ("a", 8.0, "size must be a whole number from 1, not 8.0"),
     ],
 )
 def test_bad_paths_are_refused_at_once(folder: Path, where: Any, size: Any, message: str) -> None:

@@ -452,9 +452,9 @@ class NeverRun(nn.Module):
         ({"policy": "oracle"}, "the oracle knows the true labels"),
         ({"policy": "ensemble"}, r"'ensemble' asks .*iale.run_cycle.*: random, .*uherding, bait"),
         ({"rule": "poll"}, "unknown rule 'poll'; did you mean 'pool'"),
-        ({"batch_size": 0}, "batch_size must be 1 or more"),
-        ({"batch_size": 2.5}, "batch_size must be 1 or more, not 2.5"),
-        ({"batch_size": True}, "batch_size must be 1 or more, not True"),
+        ({"batch_size": 0}, "batch_size must be a whole number from 1"),
+        ({"batch_size": 2.5}, "batch_size must be a whole number from 1, not 2.5"),
+        ({"batch_size": True}, "batch_size must be a whole number from 1, not True"),
     ],
 )
 def test_bad_input_is_refused_before_the_classifier_runs(
