@@ -8,12 +8,14 @@ from pathlib import Path
 from symtable import symtable
 from typing import Any, ClassVar, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from ialelib.params.types import NOTHING, Folder, Made, NewPolicyName, PolicyName, Seed, TablePath
 from ialelib.policy import Policy
 from ialelib.utils.errors import InputError, unknown
+from ialelib.utils.extras import extra
 from ialelib.utils.files import expanded, project
+
+with extra("notebooks"):
+    from pydantic import BaseModel, ConfigDict, ValidationError
 
 HEADING = "# Parameters"
 """How a notebook's cell of parameters starts; papermill's cell has nothing else on that line."""
