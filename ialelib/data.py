@@ -13,10 +13,9 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from platformdirs import user_cache_dir
 
 from ialelib.utils.errors import InputError, unknown
-from ialelib.utils.files import atomic, expanded, project
+from ialelib.utils.files import atomic, expanded, project, user_cache
 from ialelib.utils.seeds import stream
 
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -127,12 +126,22 @@ class DataSet:
 
 def folder() -> Path:
     """Where array files are kept: `$IALE_DATA`, relative to the project, or the user's cache."""
-    return project() / expanded(os.environ.get("IALE_DATA") or user_cache_dir("ialelib"))
+    return project() / expanded(os.environ.get("IALE_DATA") or user_cache())
+
+
+def _places() -> list[Path]:
+    """Where array files may lie; without a home folder those that are shipped are left."""
+    try:
+        return [folder(), SAMPLES]
+    except InputError:
+        if os.environ.get("IALE_DATA"):
+            raise
+        return [SAMPLES]
 
 
 def available() -> list[str]:
     """Names that `load` accepts: torchvision's, their samples, and files put there."""
-    dropped = {path.stem for where in (folder(), SAMPLES) for path in where.glob("[!.]*.npz")}
+    dropped = {path.stem for where in _places() for path in where.glob("[!.]*.npz")}
     subsets = {f"{name}-{size}" for name in TORCHVISION for size in SUBSETS}
     return sorted(dropped | set(TORCHVISION) | subsets)
 
@@ -147,7 +156,7 @@ def load_data(name: str) -> DataSet:
     Raises:
         InputError: unknown name, unreadable or malformed file, or not cached and no network.
     """
-    for where in (folder(), SAMPLES):
+    for where in _places():
         path = where / f"{name}.npz"
         if path.exists():
             return read(path)

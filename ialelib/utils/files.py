@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from platformdirs import user_cache_dir
+
 from ialelib.utils.errors import InputError
 
 Kept = TypeVar("Kept")
@@ -39,11 +41,20 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
-    """A new file in the folder of `path` for the block; missing folders are created."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path.parent)
+    """A new file in the folder of `path` for the block; missing folders are created.
+
+    Raises:
+        InputError: the folder takes no files.
+    """
     temporary = path.with_name(f".{path.name}{MARK}{secrets.token_hex(4)}{path.suffix}")
-    temporary.touch(exist_ok=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
+        temporary.touch(exist_ok=False)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written ({error.strerror}); name a folder that takes files"
+        ) from None
     try:
         yield temporary
     finally:
@@ -102,6 +113,20 @@ def expanded(path: str | Path) -> Path:
     except RuntimeError:
         raise InputError(
             f"no home folder is known for {path}: set HOME, or write the path in full"
+        ) from None
+
+
+def user_cache() -> Path:
+    """The user's folder for what can be made again; it need not be there.
+
+    Raises:
+        InputError: no home folder is known.
+    """
+    try:
+        return expanded(user_cache_dir("ialelib"))
+    except RuntimeError:
+        raise InputError(
+            "no home folder is known, so there is no cache: set HOME or XDG_CACHE_HOME"
         ) from None
 
 
