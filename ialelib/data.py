@@ -158,7 +158,7 @@ def load_data(name: str) -> DataSet:
     """
     for where in _places():
         path = where / f"{name}.npz"
-        if path.exists():
+        if os.path.exists(path):  # pathlib may not look into every cache
             return read(path)
     whole, _, size = name.rpartition("-")
     if whole in TORCHVISION and size in SUBSETS:

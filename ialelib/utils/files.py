@@ -136,7 +136,19 @@ def real(path: str | Path) -> Path:
 
 
 def project() -> Path:
-    """Top folder of the checkout, from any folder inside it; else the current folder."""
-    here = Path.cwd()
-    inside = (p for p in (here, *here.parents) if (p / "notebooks/00_index.ipynb").exists())
-    return next(inside, here)
+    """Top folder of the checkout that the current folder lies in, or else this package.
+
+    The current folder where neither does.
+    """
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # somebody has removed it
+        here = Path()
+    tops = (here, *here.parents, Path(__file__).parents[2])
+    return next(filter(is_checkout, tops), here)
+
+
+def is_checkout(folder: Path) -> bool:
+    """Whether it is the top folder of a checkout of this project."""
+    # Unlike pathlib, os.path takes what must not be looked into for what is not there.
+    return os.path.exists(folder / "notebooks" / "00_index.ipynb")
