@@ -13,11 +13,10 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from platformdirs import user_cache_dir
 
 from ialelib.utils.checks import check_indices, check_name
 from ialelib.utils.errors import InputError
-from ialelib.utils.files import atomic, expanded, project
+from ialelib.utils.files import atomic, expanded, project, user_cache
 from ialelib.utils.seeds import stream
 
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -128,12 +127,22 @@ class DataSet:
 
 def folder() -> Path:
     """Where array files are kept: `$IALE_DATA`, relative to the project, or the user's cache."""
-    return project() / expanded(os.environ.get("IALE_DATA") or user_cache_dir("ialelib"))
+    return project() / expanded(os.environ.get("IALE_DATA") or user_cache())
+
+
+def _places() -> list[Path]:
+    """Where array files may lie; without a home folder those that are shipped are left."""
+    try:
+        return [folder(), SAMPLES]
+    except InputError:
+        if os.environ.get("IALE_DATA"):
+            raise
+        return [SAMPLES]
 
 
 def available() -> list[str]:
     """Names that `load` accepts: torchvision's, their samples, and files put there."""
-    dropped = {path.stem for where in (folder(), SAMPLES) for path in where.glob("[!.]*.npz")}
+    dropped = {path.stem for where in _places() for path in where.glob("[!.]*.npz")}
     subsets = {f"{name}-{size}" for name in TORCHVISION for size in SUBSETS}
     return sorted(dropped | set(TORCHVISION) | subsets)
 
@@ -149,9 +158,9 @@ def load_data(name: str) -> DataSet:
         InputError: unknown name, unreadable or malformed file, or not cached and no network.
     """
     check_name("data set", name, available())
-    for where in (folder(), SAMPLES):
+    for where in _places():
         path = where / f"{name}.npz"
-        if path.exists():
+        if os.path.exists(path):  # pathlib may not look into every cache
             return read(path)
     whole, _, size = name.rpartition("-")
     if whole in TORCHVISION and size in SUBSETS:

@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -215,7 +216,7 @@ def fresh_policy(
 def _find(name_or_path: str | Path, others: Iterable[str]) -> Path:
     path = expanded(name_or_path)
     for place in (path, project() / path):  # a notebook lies in a folder of the project
-        if place.is_file():
+        if os.path.isfile(place):  # also where pathlib may not look
             return place
     if path.suffix == ".safetensors" or path.parent != Path():
         raise InputError(f"no policy file at {path}")

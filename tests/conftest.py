@@ -14,6 +14,15 @@ def empty_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def empty_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout of the project with nothing in it, as the current folder."""
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "00_index.ipynb").touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def digits() -> data.DataSet:
     """The shipped sample of MNIST: 8,000 training and 2,000 test images."""

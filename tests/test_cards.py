@@ -35,23 +35,21 @@ def test_card_does_not_invent_a_cost(toy: DataSet, tmp_path: Path) -> None:
     assert "time not recorded" in card
 
 
-def test_a_published_policy_lies_beside_its_card(
-    toy: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("empty_checkout")
+def test_a_published_policy_lies_beside_its_card(toy: DataSet, tmp_path: Path) -> None:
     policy, history = dagger.train_policy(
         toy, dagger.DaggerConfig(TOY, ("entropy",), episodes=1, validation=50), tmp_path / "run"
     )
-    monkeypatch.chdir(tmp_path)
     cards.publish_policy(policy, history, history, "mine")
     loaded = policies.load_policy(tmp_path / "policies/mine.safetensors")
     assert loaded.fingerprint() == policy.fingerprint()
     assert (tmp_path / "policies/mine.md").read_text().startswith("# Policy mine\n")
 
 
+@pytest.mark.usefixtures("empty_checkout")
 def test_a_policy_and_its_card_change_together_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     history = pd.DataFrame(
         {"stage": ["search"], "generation": [0], "gain": [0.5], "seconds": [1.0]}
     )

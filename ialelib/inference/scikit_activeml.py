@@ -1,4 +1,4 @@
-"""The policy as a pool query strategy of scikit-activeml (`pip install scikit-activeml`)."""
+"""The policy as a pool query strategy of scikit-activeml."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from skactiveml.base import SingleAnnotatorPoolQueryStrategy
+from skactiveml.utils import MISSING_LABEL, is_labeled, simple_batch
 from typing_extensions import override
 
 from ialelib.features import misfit
@@ -15,14 +17,6 @@ from ialelib.inference.outputs import Classify, Outputs
 from ialelib.policy import GENERALIST, AnyPolicy, load_policy
 from ialelib.utils.cpu import float32_on_cpu
 from ialelib.utils.errors import InputError, InputTypeError
-
-try:
-    from skactiveml.base import SingleAnnotatorPoolQueryStrategy
-    from skactiveml.utils import MISSING_LABEL, is_labeled, simple_batch
-except ImportError as error:
-    raise ImportError(
-        "LearnedPolicy needs scikit-activeml; install it with: pip install scikit-activeml"
-    ) from error
 
 
 class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from numba import config, njit
-from platformdirs import user_cache_dir
 
 from ialelib.utils.errors import InputError
-from ialelib.utils.files import expanded
+from ialelib.utils.files import expanded, user_cache
 
 
 def digest(folder: Path) -> str:
@@ -29,10 +28,9 @@ def cache_folder() -> str | None:
 
     None, with a warning, where it cannot be written, or no home folder is known.
     """
-    top = vars(config)["CACHE_DIR"] or Path(user_cache_dir("ialelib"), "kernels")
-    folder = Path(top, digest(Path(__file__).parent))
     try:
-        folder = expanded(folder).absolute()
+        top = vars(config)["CACHE_DIR"] or user_cache() / "kernels"
+        folder = expanded(Path(top, digest(Path(__file__).parent))).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except (OSError, InputError) as error:

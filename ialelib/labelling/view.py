@@ -9,11 +9,15 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import numpy as np
 import pandas as pd
-import traitlets
 from PIL import Image
+
+from ialelib.utils.extras import extra
+
+with extra("notebooks"):
+    import anywidget
+    import traitlets
 
 WIDTH, HEIGHT = 340, 240
 LEFT, RIGHT, TOP, BOTTOM = 60, 14, 14, 44

@@ -8,12 +8,14 @@ from pathlib import Path
 from symtable import symtable
 from typing import Any, ClassVar, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from ialelib.params.types import NOTHING, Folder, Made, NewPolicyName, PolicyName, Seed, TablePath
 from ialelib.policy import Policy
 from ialelib.utils.errors import InputError, unknown
-from ialelib.utils.files import expanded, project
+from ialelib.utils.extras import extra
+from ialelib.utils.files import expanded, is_checkout, project
+
+with extra("notebooks"):
+    from pydantic import BaseModel, ConfigDict, ValidationError
 
 HEADING = "# Parameters"
 """How a notebook's cell of parameters starts; papermill's cell has nothing else on that line."""
@@ -67,8 +69,14 @@ class Params(BaseModel):
         other cells or start-up files define is none of it.
 
         Raises:
-            InputError: a variable that is no parameter, or a missing, wrong or unfit value.
+            InputError: a variable that is no parameter, or a missing, wrong or unfit value; no
+                checkout of the project, where results go.
         """
+        if not is_checkout(top := project()):
+            raise InputError(
+                f"neither {top} nor the installed library lies in a checkout of the project, where "
+                "results go: run the notebook in its own folder, as papermill does with --cwd"
+            )
         run = namespace.get("In", ())
         cells = [cell for cell in run if cell.startswith(HEADING)]
         if run and not any(run):  # nbval runs cells without keeping them

@@ -5,8 +5,6 @@ from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, ValidationInfo
-
 from ialelib import data
 from ialelib.experts import EXPERTS
 from ialelib.inference.adapt import NARROWEST, RULES, WIDEST
@@ -15,7 +13,11 @@ from ialelib.oracle import ORACLE
 from ialelib.policy import GENERALIST, AnyPolicy, load_policy
 from ialelib.recipes import RECIPES
 from ialelib.utils.errors import InputError, unknown
+from ialelib.utils.extras import extra
 from ialelib.utils.files import expanded, project
+
+with extra("notebooks"):
+    from pydantic import AfterValidator, ValidationInfo
 
 T = TypeVar("T")
 Made = Mapping[str, AnyPolicy | None]

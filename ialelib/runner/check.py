@@ -10,8 +10,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from typing_extensions import override
+
+from ialelib.utils.extras import extra
+
+with extra("batch"):
+    import yaml
 
 from ialelib.params import beyond, notebooks
 from ialelib.params.base import Params

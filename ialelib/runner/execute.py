@@ -13,11 +13,13 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import nbformat
-
 from ialelib.runner.lock import hold
 from ialelib.runner.strip_widgets import strip
+from ialelib.utils.extras import extra
 from ialelib.utils.files import atomic
+
+with extra("batch"):
+    import nbformat
 
 USERS = (
     *("IPYTHON", "JUPYTER", "MATPLOTLIBRC", "MPLBACKEND", "PAPERMILL", "PLOTLY", "TQDM"),

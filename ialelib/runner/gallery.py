@@ -13,17 +13,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import bleach
-import nbformat
-from bs4 import BeautifulSoup
-from latex2mathml import converter
-from nbconvert.exporters import HTMLExporter
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
-from nbformat import NotebookNode
-from pygments.formatters import HtmlFormatter
-
 from ialelib.utils.errors import InputError
+from ialelib.utils.extras import extra
 from ialelib.utils.files import atomic, project
+
+with extra("batch"):
+    import bleach
+    import nbformat
+    from bs4 import BeautifulSoup
+    from latex2mathml import converter
+    from nbconvert.exporters import HTMLExporter
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+    from nbformat import NotebookNode
+    from pygments.formatters import HtmlFormatter
 
 STYLE = Path(__file__).with_name("gallery.css")
 # Notebooks may be anybody's: a page runs no script and loads nothing, whatever `clean` let pass.

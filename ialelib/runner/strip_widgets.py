@@ -7,10 +7,12 @@ committed: the state of one Plotly widget is 5 MB, and GitHub draws none.
 import sys
 from pathlib import Path
 
-import nbformat
-from nbformat import NotebookNode
-
+from ialelib.utils.extras import extra
 from ialelib.utils.files import atomic
+
+with extra("batch"):
+    import nbformat
+    from nbformat import NotebookNode
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 

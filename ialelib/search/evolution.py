@@ -17,6 +17,7 @@ from ialelib.generalist import Generalist
 from ialelib.metrics import areas
 from ialelib.search.tasks import draw
 from ialelib.utils import cache
+from ialelib.utils.extras import extra
 from ialelib.utils.seeds import derive, stream
 
 
@@ -49,7 +50,8 @@ def search_policy(
     Columns: generation, candidate, task, aubc, seconds. What is finished lies in `folder`: a
     file for each task of each generation, named after all that it depends on.
     """
-    import cma  # takes half a second, with matplotlib
+    with extra("notebooks"):
+        import cma  # takes half a second, with matplotlib
 
     begin = (start.weight_F_K / start.weight_F_K.norm()).double().numpy()
     rng = stream(config.seed, "search")

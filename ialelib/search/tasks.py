@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from platformdirs import user_cache_path
 
 from ialelib.cycle import CycleConfig
 from ialelib.data import DataSet, load_data, reduced, stratified
 from ialelib.inference.backbones import LITE, extract_set
 from ialelib.utils.errors import InputError
+from ialelib.utils.files import user_cache
 from ialelib.utils.seeds import stream
 
 WIDEST = 256
@@ -83,7 +83,7 @@ def frozen(data: DataSet, dimensions: int, backbone: str = LITE, size: int = 96)
 
     Embeddings are kept in the user's cache.
     """
-    kept = user_cache_path("ialelib") / "embeddings"
+    kept = user_cache() / "embeddings"
     return reduced(extract_set(data, backbone, size, kept), dimensions)
 
 

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from platformdirs import user_cache_dir
+
 from ialelib.utils.errors import InputError
 
 Kept = TypeVar("Kept")
@@ -39,11 +41,20 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
-    """A new file in the folder of `path` for the block; missing folders are created."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path.parent)
+    """A new file in the folder of `path` for the block; missing folders are created.
+
+    Raises:
+        InputError: the folder takes no files.
+    """
     temporary = path.with_name(f".{path.name}{MARK}{secrets.token_hex(4)}{path.suffix}")
-    temporary.touch(exist_ok=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
+        temporary.touch(exist_ok=False)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be written ({error.strerror}); name a folder that takes files"
+        ) from None
     try:
         yield temporary
     finally:
@@ -107,13 +118,39 @@ def expanded(path: str | Path) -> Path:
         ) from None
 
 
+def user_cache() -> Path:
+    """The user's folder for what can be made again; it need not be there.
+
+    Raises:
+        InputError: no home folder is known.
+    """
+    try:
+        return expanded(user_cache_dir("ialelib"))
+    except RuntimeError:
+        raise InputError(
+            "no home folder is known, so there is no cache: set HOME or XDG_CACHE_HOME"
+        ) from None
+
+
 def real(path: str | Path) -> Path:
     """The file that a path leads to through symbolic links, also where it is not there yet."""
     return Path(os.path.realpath(expanded(path)))
 
 
 def project() -> Path:
-    """Top folder of the checkout, from any folder inside it; else the current folder."""
-    here = Path.cwd()
-    inside = (p for p in (here, *here.parents) if (p / "notebooks/00_index.ipynb").exists())
-    return next(inside, here)
+    """Top folder of the checkout that the current folder lies in, or else this package.
+
+    The current folder where neither does.
+    """
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # somebody has removed it
+        here = Path()
+    tops = (here, *here.parents, Path(__file__).parents[2])
+    return next(filter(is_checkout, tops), here)
+
+
+def is_checkout(folder: Path) -> bool:
+    """Whether it is the top folder of a checkout of this project."""
+    # Unlike pathlib, os.path takes what must not be looked into for what is not there.
+    return os.path.exists(folder / "notebooks" / "00_index.ipynb")

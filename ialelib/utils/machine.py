@@ -58,9 +58,10 @@ def _git(*arguments: str) -> str:
     if not (CHECKOUT / ".git").exists():
         return ""
     own = {name: text for name, text in os.environ.items() if not name.startswith("GIT_")}
-    # It only reads: no hook and no monitor is run, and no lock is in the way of another git.
-    command = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-C", str(CHECKOUT)]
-    command += arguments
+    # It only reads: no hook and no monitor is run, and no lock is in the way of another git. A
+    # checkout may be another user's, as its code runs here already.
+    command = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "safe.directory=*"]
+    command += ["-C", str(CHECKOUT), *arguments]
     try:
         done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
     except OSError:

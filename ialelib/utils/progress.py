@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from IPython.core.getipython import get_ipython
 from tqdm.auto import tqdm
 
 T = TypeVar("T")
@@ -27,7 +26,8 @@ def watched() -> bool:
     A kernel tells front ends from programs that execute notebooks by whether it may ask for
     input: there is somebody to answer, or there is not.
     """
-    kernel = getattr(get_ipython(), "kernel", None)
+    ipython = sys.modules.get("IPython")  # which every kernel has loaded, and scripts need not have
+    kernel = getattr(ipython and ipython.get_ipython(), "kernel", None)
     if kernel is None:
         return sys.stderr.isatty()
     return bool(getattr(kernel, "_allow_stdin", False))

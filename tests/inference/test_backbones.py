@@ -336,5 +336,5 @@ def test_without_the_extra_one_sentence_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith(f"ImportError: backbone '{LITE}' needs two packages; install them with")
-    assert "ialelib[embeddings]" in last
+    assert last.startswith("ialelib.utils.errors.InputError: import of efficientnet_lite_pytorch")
+    assert last.endswith("; install it with: pip install 'ialelib[embeddings]'")

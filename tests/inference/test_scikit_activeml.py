@@ -1,7 +1,5 @@
 """The policy in scikit-activeml's own terms."""
 
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
@@ -213,11 +211,3 @@ def test_a_whole_loop_learns(digits: DataSet) -> None:
         assert set(batch) <= set(unlabeled_indices(y))
         y[batch] = labels[batch]
     assert accuracies[-1] > accuracies[0] + 0.1
-
-
-def test_without_scikit_activeml_one_sentence_says_what_to_install() -> None:
-    code = "import sys; sys.modules['skactiveml'] = None; import ialelib.inference.scikit_activeml"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("ImportError: LearnedPolicy needs scikit-activeml; install it with")

@@ -82,8 +82,8 @@ def test_code_is_kept_in_another_folder_when_any_file_changes(tmp_path: Path) ->
 def test_folder_is_the_users_cache_or_the_one_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jit, "user_cache_dir", lambda name: str(tmp_path / "cache" / name))
-    for named, top in (("", "cache/ialelib/kernels"), (str(tmp_path / "named"), "named")):
+    monkeypatch.setattr(jit, "user_cache", lambda: tmp_path / "cache")
+    for named, top in (("", "cache/kernels"), (str(tmp_path / "named"), "named")):
         monkeypatch.setitem(vars(config), "CACHE_DIR", named)
         assert jit.cache_folder() == str(tmp_path / top / jit.digest(ROOM))
         assert (tmp_path / top / jit.digest(ROOM)).is_dir()

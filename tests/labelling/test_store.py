@@ -314,7 +314,7 @@ def test_damaged_or_foreign_file_is_left_alone(
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"labels\.db cannot be made .*; choose another place"):
+    with pytest.raises(InputError, match=r"labels\.db cannot be written .*; name a folder that"):
         LabelStore(tmp_path / "file" / "labels.db", CLASSES)
 
 

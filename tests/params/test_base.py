@@ -1,8 +1,13 @@
 """Typed parameters: what a notebook may say, and what it is told otherwise."""
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -10,6 +15,7 @@ from ialelib.params.base import code
 from ialelib.params.notebooks import Overlap, PolicyTraining, ToyGaussians, TransferDatasets
 from ialelib.utils.errors import InputError
 
+ROOT = Path(__file__).parents[2]
 TOY: dict[str, Any] = {
     "runs": None,
     "figures": "figures/test",
@@ -271,6 +277,42 @@ def test_named_runs_lie_in_the_project_wherever_one_stands(
         ToyGaussians.checked(TOY | {"runs": "kept"}).runs_folder()
         == tmp_path / "kept/01_toy_gaussians"
     )
+
+
+SETTINGS = """import ialelib as iale
+settings = iale.params.ToyGaussians.of(globals())
+print(settings.runs_folder(), iale.data.folder())"""
+
+
+def papermill(folder: Path, library: Path) -> "subprocess.CompletedProcess[str]":
+    """Run a notebook of a copy of the library from a folder outside of any checkout."""
+    cells = [nbformat.v4.new_code_cell(text) for text in (cell(TOY | {"runs": "kept"}), SETTINGS)]
+    cells[0].metadata["tags"] = ["parameters"]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), folder / "a.ipynb")
+    command = [sys.executable, "-m", "papermill", "--log-output", "a.ipynb", "b.ipynb"]
+    own = {"PYTHONPATH": str(library), "IALE_DATA": "sets"}
+    return subprocess.run(
+        command, cwd=folder, env=os.environ | own, capture_output=True, text=True, check=False
+    )
+
+
+def test_papermill_outside_of_the_checkout_finds_the_project(tmp_path: Path) -> None:
+    done = papermill(tmp_path, ROOT)
+    assert done.returncode == 0, done.stderr
+    assert f"{ROOT}/kept/01_toy_gaussians {ROOT}/sets" in done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"a.ipynb", "b.ipynb"}
+
+
+def test_papermill_outside_stops_at_the_settings_where_there_is_no_project(tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    shutil.copytree(ROOT / "ialelib", tmp_path / "site" / "ialelib")
+    done = papermill(here, tmp_path / "site")
+    assert done.returncode == 1
+    last = [line for line in done.stderr.splitlines() if line.strip()][-1]
+    assert last.startswith(f"InputError: neither {here} nor the installed library lies in a check")
+    assert last.endswith("run the notebook in its own folder, as papermill does with --cwd")
 
 
 def test_a_file_that_the_class_does_not_declare_is_refused(tmp_path: Path) -> None:

@@ -110,10 +110,10 @@ def test_main_names_every_bad_file(tmp_path: Path, capsys: pytest.CaptureFixture
     assert [line.split(":")[1].strip()[-6:] for line in lines] == ["a.yaml", "b.yaml"]
 
 
+@pytest.mark.usefixtures("empty_checkout")
 def test_main_knows_which_table_an_earlier_file_makes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     table = "figures/02_policy_training_curves.csv"
     training = TRAINING | {"figures": "figures"}
     statistics = {
@@ -232,25 +232,24 @@ def test_params_files_have_plain_names(
         batch(tmp_path)
 
 
+@pytest.mark.usefixtures("empty_checkout")
 def test_a_folder_of_runs_that_takes_no_files_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path, yaml.safe_dump(TOY))
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").mkdir()
     monkeypatch.setattr("os.access", lambda path, mode: Path(path).name != "runs")
     assert main([str(tmp_path)]) == 2
     assert f"no files can be written to {tmp_path / 'runs'}; make it" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("empty_checkout")
 @pytest.mark.parametrize("text", ["fig01: [", "fig01: 3\n", "- fig01\n", "fig01: []\n", None])
 def test_a_table_of_figures_that_cannot_be_read_is_named(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
     text: str | None,
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     write(tmp_path, yaml.safe_dump(TOY))
     (tmp_path / "profile").mkdir()
     write(tmp_path / "profile", yaml.safe_dump(TOY))

@@ -113,6 +113,25 @@ def test_commit_tells_a_changed_checkout_from_a_clean_one(
     assert commit().endswith("+")
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root may give files to another user")
+def test_a_checkout_of_another_users_has_its_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine_module, "CHECKOUT", tmp_path)
+    for name in machine_module.FILES:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "-m", "x")
+    head = git(tmp_path, "rev-parse", "--short=10", "HEAD")
+    for path in (tmp_path, tmp_path / ".git"):
+        os.chown(path, 12345, 12345)
+    with pytest.raises(subprocess.CalledProcessError):  # "dubious ownership"
+        git(tmp_path, "status")
+    assert machine_module.commit.__wrapped__() == head
+
+
 USE = """
 import pkgutil, importlib, torch, ialelib
 for module in pkgutil.walk_packages(ialelib.__path__, "ialelib."):

@@ -14,10 +14,14 @@ import pytest
 from ialelib import data, labelling, policy
 from ialelib.cycle import CycleConfig
 from ialelib.experiments import compare
+from ialelib.inference import next_batch
 from ialelib.params.notebooks import ToyGaussians
 from ialelib.runner import check
+from ialelib.utils import files
 from ialelib.utils.errors import InputError
 from ialelib.utils.files import atomic
+
+ROOT = Path(__file__).parents[2]
 
 # Writing
 
@@ -194,6 +198,51 @@ def test_relative_paths_are_the_same_in_the_check_and_in_a_notebook(
         monkeypatch.chdir(where)
         assert data.folder() == tmp_path / "sets"
         assert policy.load_network("runs/mine.safetensors").embedding == 4
+
+
+def test_from_outside_the_project_is_the_packages_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert files.project() == ROOT
+    monkeypatch.setattr(files, "__file__", str(tmp_path / "site/ialelib/utils/files.py"))
+    assert files.project() == tmp_path
+
+
+def chosen() -> list[int]:
+    embeddings = np.random.default_rng(0).standard_normal((50, 4))
+    known = np.arange(10)
+    return list(next_batch(embeddings=embeddings, labelled=known, labels=known % 2, acq=3))
+
+
+def test_a_batch_is_chosen_in_a_folder_that_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = chosen()
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert chosen() == before
+
+
+def test_a_batch_is_chosen_where_one_must_not_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, look = chosen(), os.stat
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("IALE_DATA", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    def stat(path: Any, **options: Any) -> os.stat_result:
+        locked = isinstance(path, str | Path) and tmp_path in Path(os.path.abspath(path)).parents
+        if locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path, **options)
+
+    monkeypatch.setattr(os, "stat", stat)
+    assert chosen() == before
+    assert data.load_data("mnist-10k").classes == 10
 
 
 # Reading
