@@ -65,7 +65,14 @@ def edited(path: Path, rng: random.Random) -> None:
     path.write_text(text.replace(*rng.choice([("0.75", "0.76"), ("3.5", "2.5"), ("A, 2", "B, 2")])))
 
 
-FOREIGN = (b"[]", b"{}", b"null", b"1", b'{"cells": 3, "nbformat": 4}', b'{"nbformat": 4}')
+FOREIGN: tuple[bytes, ...] = (
+    b"[]",
+    b"{}",
+    b"null",
+    b"1",
+    b'{"cells": 3, "nbformat": 4}',
+    b'{"nbformat": 4}',
+)
 FOREIGN += (
     b"[" * 3000,
     b"\xff\xfe{}",
