@@ -71,6 +71,8 @@ rule gallery:
     input:
         rules.figures.input,
         "ialelib/runner/gallery.py",
+        "ialelib/runner/gallery.css",
+        "notebooks/00_index.ipynb",
     output:
         RUNS / "gallery" / "index.html",
     shell:

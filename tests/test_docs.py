@@ -11,7 +11,15 @@ import yaml
 import ialelib
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = (".", "docs", "benchmarks", "profiles/slurm", "ialelib/samples")
+FOLDERS = (
+    ".",
+    "docs",
+    "benchmarks",
+    "profiles/slurm",
+    "ialelib/samples",
+    "policies",
+    "figures/cpu",
+)
 PAGES = sorted(path for folder in FOLDERS for path in (ROOT / folder).glob("*.md"))
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
 EXAMPLE = {"iale.params.Topic.of"}  # in CONTRIBUTING.md, a class that is to be written

@@ -21,8 +21,9 @@ from ialelib.params import beyond, notebooks
 from ialelib.params.base import Params
 from ialelib.params.types import NOTHING, Made
 from ialelib.policy import Policy
+from ialelib.runner import executed
 from ialelib.utils.errors import InputError, unknown
-from ialelib.utils.files import expanded, project
+from ialelib.utils.files import expanded, project, set_aside
 
 NOTEBOOKS: dict[str, type[Params]] = {
     each.notebook: each
@@ -203,6 +204,7 @@ def main(arguments: list[str]) -> int:
     """Check the params files in a folder, or those for a figure, named second; 0 if all are good.
 
     A file may need what a later one makes: Snakemake, too, runs them in the order of their needs.
+    Damaged notebooks of an earlier batch are set aside.
     """
     if len(arguments) not in (1, 2):
         print("usage: python -m ialelib.runner.check FOLDER [FIGURE]", file=sys.stderr)
@@ -219,6 +221,7 @@ def main(arguments: list[str]) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    stems = [path.stem for path in waiting]
     made: dict[str, Policy | None] = {}
     makers: dict[str, Path] = {}
     while waiting:
@@ -238,7 +241,16 @@ def main(arguments: list[str]) -> int:
             print(*(f"error: {error}" for error in failed.values()), sep="\n", file=sys.stderr)
             return 2
         waiting = list(failed)
+    _set_damaged_aside(Path(folder), stems)
     return 0
+
+
+def _set_damaged_aside(folder: Path, stems: Collection[str]) -> None:
+    """Executed notebooks of a profile that are not as they were written: they are made again."""
+    runs = folder.parent.parent / "runs" / folder.name
+    for path in (runs / f"{stem}.ipynb" for stem in stems):
+        if path.exists() and not executed.whole(path):
+            print(f"warning: {set_aside(path)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

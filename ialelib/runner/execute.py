@@ -13,10 +13,10 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from ialelib.runner import executed
 from ialelib.runner.lock import hold
 from ialelib.runner.strip_widgets import strip
 from ialelib.utils.extras import extra
-from ialelib.utils.files import atomic
 
 with extra("batch"):
     import nbformat
@@ -56,11 +56,10 @@ def execute(notebook: Path, parameters: Path, log: Path, output: Path) -> int:
             # Not before: it loads torch, whose memory would count for the notebook's.
             from ialelib.utils.machine import machine
 
-            executed = nbformat.read(log, as_version=4)
-            strip(executed)
-            executed.metadata["machine"] = machine()
-            with atomic(output) as temporary:
-                nbformat.write(executed, temporary)
+            result = nbformat.read(log, as_version=4)
+            strip(result)
+            result.metadata["machine"] = machine()
+            executed.save(result, output)
     return done.returncode
 
 

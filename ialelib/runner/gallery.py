@@ -5,21 +5,26 @@
 
 import base64
 import csv
+import glob
 import html
+import os
+import posixpath
 import re
 import sys
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from ialelib.runner import executed
 from ialelib.utils.errors import InputError
 from ialelib.utils.extras import extra
 from ialelib.utils.files import atomic, project
 
 with extra("batch"):
     import bleach
-    import nbformat
     from bs4 import BeautifulSoup
     from latex2mathml import converter
     from nbconvert.exporters import HTMLExporter
@@ -27,6 +32,15 @@ with extra("batch"):
     from nbformat import NotebookNode
     from pygments.formatters import HtmlFormatter
 
+INDEX = "00_index"
+INTRO = (
+    f'<p><a href="{INDEX}.ipynb">The index</a> lists all notebooks, also those that were not run. '
+    "Run times are wall clock, as measured.</p>\n"
+)
+SMOKE = (
+    "What a quick run draws is a smoke test: few labels and seeds, to see that all works. "
+    'The <a href="../../../figures/cpu">published results</a> are those of the cpu profile.'
+)
 STYLE = Path(__file__).with_name("gallery.css")
 # Notebooks may be anybody's: a page runs no script and loads nothing, whatever `clean` let pass.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'none'"
@@ -42,19 +56,18 @@ ATTRIBUTES = (
 
 
 class _Renderer(IPythonRenderer):
-    """Markdown as a page of the gallery has it; `pages` are the stems that links may lead to."""
+    """Markdown as a page of the gallery has it."""
 
-    def __init__(self, pages: Collection[str]) -> None:
+    def __init__(self) -> None:
         super().__init__(
             escape=False, embed_images=True, exclude_anchor_links=True, path=str(project())
         )
-        self.pages = pages
 
     def inline_math(self, body: str) -> str:
         return mathml(body)
 
     def block_math(self, body: str) -> str:
-        return mathml(body, "block")
+        return f'<div class="equation">{mathml(body, "block")}</div>\n'
 
     def image(self, text: str, url: str, title: str | None = None) -> str:
         # Notebooks lie one folder below the project; nbconvert embeds only what is below `path`.
@@ -62,16 +75,6 @@ class _Renderer(IPythonRenderer):
         if not url.startswith("attachment:") and not (project() / url).is_file():
             return f"<em>{text} (no picture {html.escape(url)} yet)</em>"
         return super().image(text, url, title)
-
-    def link(self, text: str, url: str, title: str | None = None) -> str:
-        stem = url.removesuffix(".ipynb")
-        if url == "00_index.ipynb":
-            url = "index.html"
-        elif stem in self.pages:
-            url = f"{stem}.html"
-        elif not url.startswith(("#", "http:", "https:", "mailto:")):
-            url = f"../../../notebooks/{url}"
-        return super().link(text, url, title)
 
 
 def mathml(tex: str, display: str = "inline") -> str:
@@ -86,17 +89,38 @@ def mathml(tex: str, display: str = "inline") -> str:
         return f"<code>{html.escape(tex)}</code>"
 
 
-def markdown(source: str, pages: Collection[str] = ()) -> str:
+def markdown(source: str) -> str:
     """A piece of a notebook's Markdown as HTML."""
-    return MarkdownWithMath(_Renderer(pages)).render(source)
+    return MarkdownWithMath(_Renderer()).render(source)
 
 
-def notebook_body(node: NotebookNode, pages: Collection[str]) -> str:
-    """The body of an executed notebook; `pages` are the stems that links may lead to."""
-    filters = {"markdown2html": lambda source: markdown(source, pages)}
+def notebook_body(node: NotebookNode) -> str:
+    """The body of an executed notebook, with its links as they are."""
     # nbconvert's plainest template: no scripts, no style sheets, no fonts from elsewhere.
-    body, _ = HTMLExporter(template_name="basic", filters=filters).from_notebook_node(node)
+    exporter = HTMLExporter(template_name="basic", filters={"markdown2html": markdown})
+    body, _ = exporter.from_notebook_node(node)
     return body
+
+
+def linked(body: str, pages: Collection[str]) -> str:
+    """A body in which links lead on from the gallery; `pages` are the stems that are in it."""
+    soup = BeautifulSoup(body, "html.parser")
+    for anchor in soup("a", href=True):
+        anchor["href"] = _leads(str(anchor["href"]), pages)
+    return str(soup)
+
+
+def _leads(url: str, pages: Collection[str]) -> str:
+    """Where a link leads to; notebooks, which have it, lie one folder below the project."""
+    if re.match(r"[\w+.-]+:|[#/]", url):
+        return url
+    path, mark, section = url.partition("#")
+    stem = path.removesuffix(".ipynb")
+    if stem in pages:
+        return f"{stem}.html{mark}{section}"
+    # A browser lists a folder, and would show the source of its README.
+    path = re.sub(r"(?<=\w/)README\.md$", "", path)
+    return f"../../../{posixpath.normpath(f'notebooks/{path}')}{mark}{section}"
 
 
 def clean(body: str) -> str:
@@ -126,27 +150,46 @@ def page(title: str, body: str) -> str:
     )
 
 
+@dataclass(frozen=True)
+class _Run:
+    """What the gallery shows of a notebook: a page with head and body, a card on the first page.
+
+    Body and card have their links as they are in notebooks.
+    """
+
+    title: str
+    head: str
+    body: str
+    card: str
+
+
 def write(profile: str) -> Path:
-    """Write the gallery of all that has been executed in a profile; returns its index page.
+    """Write the gallery of all that has been executed in a profile; returns its first page.
+
+    What is left out is named there and on the console.
 
     Raises:
         InputError: nothing has been executed yet.
     """
     folder = project() / "runs" / profile
-    index = folder / "gallery" / "index.html"
-    runs = _runs(folder)
-    if not runs:
+    first = folder / "gallery" / "index.html"
+    runs, left_out = _runs(folder)
+    for reason in left_out:
+        print(f"warning: left out of the gallery: {reason}", file=sys.stderr)
+    if runs.keys() <= {INDEX}:
         raise InputError(f"no executed notebooks in {folder}; `make figures PROFILE={profile}`")
-    cards = ""
-    for stem, notebook in runs.items():
-        title, status = _title(stem, notebook), _status(folder, stem, notebook)
-        head = f'<p class="note"><a href="index.html">all notebooks</a> | {status}</p>\n'
-        _save(index.with_stem(stem), page(title, head + notebook_body(notebook, runs)))
-        cards += _card(stem, notebook, title, status)
-    heading = f"ialelib: executed notebooks of the {profile} profile"
-    intro = f"<h1>{html.escape(heading)}</h1>\n<p>Run times are wall clock, as measured.</p>\n"
-    _save(index, page(heading, intro + cards))
-    return index
+    for stem, run in runs.items():
+        body = run.head + linked(run.body, runs)
+        _save(first.with_stem(stem), page(run.title, body))
+    heading = html.escape(f"ialelib: executed notebooks of the {profile} profile")
+    cards = "".join(linked(run.card, runs) for stem, run in runs.items() if stem != INDEX)
+    omitted = "".join(f"<li>{html.escape(reason)}</li>\n" for reason in left_out)
+    if omitted:
+        remedy = html.escape(f"make figures PROFILE={profile}")
+        omitted = f"<h2>Left out</h2>\n<p><code>{remedy}</code> makes them.</p><ul>{omitted}</ul>\n"
+    intro = f"<h1>{heading}</h1>\n{linked(INTRO, runs)}"
+    _save(first, page(heading, intro + _smoke(folder) + cards + omitted))
+    return first
 
 
 def _save(path: Path, text: str) -> None:
@@ -154,18 +197,64 @@ def _save(path: Path, text: str) -> None:
         temporary.write_text(text)
 
 
-def _runs(folder: Path) -> dict[str, NotebookNode]:
-    """Finished notebooks, and of those that have no result the ones that failed."""
-    paths = {path.stem: path for path in folder.glob("logs/[!.]*.ipynb")}
+def _smoke(folder: Path) -> str:
+    """What is to be said of the pictures of a quick run."""
+    return f'<p class="smoke">{SMOKE}</p>\n' if folder.name == "quick" else ""
+
+
+def _runs(folder: Path) -> tuple[dict[str, _Run], list[str]]:
+    """The index, finished notebooks and those that failed, by their stems; what is left out, why.
+
+    A notebook without a result that has not failed is at work, or was stopped.
+    """
+    paths = {INDEX: project() / "notebooks" / f"{INDEX}.ipynb"}
+    paths |= {path.stem: path for path in folder.glob("logs/[!.]*.ipynb")}
     paths |= {path.stem: path for path in folder.glob("[!.]*.ipynb")}
-    runs = {}
+    runs, left_out = {}, []
     for stem, path in sorted(paths.items()):
-        # Not a notebook yet where a run is just writing it, or was killed meanwhile.
-        with suppress(nbformat.reader.NotJSONError):
-            notebook = nbformat.read(path, as_version=4)
-            if path.parent == folder or _failed(notebook):
-                runs[stem] = notebook
-    return runs
+        try:
+            notebook = executed.load(path)
+            if path.parent.name == "logs" and not _failed(notebook):
+                raise InputError(f"{path} is at work, or was stopped before its end")
+            runs[stem] = _run(folder, stem, path, notebook)
+        except InputError as error:
+            left_out.append(str(error))
+        except Exception as error:  # of whatever may stand in somebody's notebook
+            left_out.append(f"{path} cannot be shown ({type(error).__name__})")
+    return runs, [reason.removeprefix(f"{project()}/") for reason in left_out]
+
+
+def _run(folder: Path, stem: str, path: Path, notebook: NotebookNode) -> _Run:
+    title, status = _title(stem, notebook), _status(folder, stem, notebook)
+    offered = _downloads(folder, path, notebook)
+    head = f'<p class="note"><a href="index.html">all notebooks</a> | {status}<br>{offered}</p>\n'
+    if stem != INDEX:
+        head += _smoke(folder)
+    body = notebook_body(notebook)
+    return _Run(title, head, body, _card(stem, notebook, title, status))
+
+
+def _downloads(folder: Path, path: Path, notebook: NotebookNode) -> str:
+    """Links that save the notebook, which the page has in itself, and the tables of its run.
+
+    Browsers show a notebook on the disk, whatever the link says; tables they save.
+    """
+    text = base64.b64encode(path.read_bytes()).decode()
+    links = [(f"data:application/x-ipynb+json;base64,{text}", path.name)]
+    for table in _tables(path.stem, notebook):
+        links.append((quote(os.path.relpath(table, folder / "gallery")), table.name))
+    named = ((html.escape(link), html.escape(name)) for link, name in links)
+    return "download: " + ", ".join(
+        f'<a download="{name}" href="{link}">{name}</a>' for link, name in named
+    )
+
+
+def _tables(stem: str, notebook: NotebookNode) -> list[Path]:
+    """The tables that a run has left; none if it failed."""
+    figures = _papermill(notebook).get("parameters", {}).get("figures")
+    if not figures or _failed(notebook):
+        return []
+    return sorted((project() / figures).glob(f"{glob.escape(stem.partition('-')[0])}_*.csv"))
 
 
 def _failed(notebook: NotebookNode) -> bool:
@@ -192,7 +281,7 @@ def _title(stem: str, notebook: NotebookNode) -> str:
 
 def _card(stem: str, notebook: NotebookNode, title: str, status: str) -> str:
     """What the index shows of a run: picture, title, the question it asks, and its cost."""
-    link = f'<a href="{html.escape(stem)}.html">'
+    link = f'<a href="{html.escape(stem)}.ipynb">'
     asked = r"\*\*Question\.\*\*\s*(.+?)(?:\n\n|$)"
     question = re.search(asked, _opening(notebook), re.DOTALL)
     picture = _picture(notebook)
@@ -217,15 +306,17 @@ def _picture(notebook: NotebookNode) -> str | None:
 
 def _status(folder: Path, stem: str, notebook: NotebookNode) -> str:
     """How long a run took, on which machine, with how much memory, as far as it was measured."""
-    seconds, memory = _papermill(notebook).get("duration"), None
+    seconds, memory = _papermill(notebook).get("duration"), ""
     measured = folder / "benchmarks" / f"{stem}.tsv"
     if measured.is_file() and not _failed(notebook):
-        (row,) = csv.DictReader(measured.read_text().splitlines(), delimiter="\t")
-        seconds, memory = float(row["s"]), row["max_rss"]
-    parts = [_time(seconds) if seconds else "", notebook.metadata.get("machine", "")]
-    parts += [f"at most {float(memory):.0f} MB"] if memory not in (None, "NA", "-") else []
+        with suppress(ValueError, KeyError, TypeError):  # damaged, or memory was not measured
+            (row,) = csv.DictReader(measured.read_text().splitlines(), delimiter="\t")
+            seconds = float(row["s"])
+            memory = f"at most {float(row['max_rss']):.0f} MB"
+    parts = [_time(seconds) if seconds else "", notebook.metadata.get("machine", ""), memory]
     failed = '<span class="failed">failed</span> after ' if _failed(notebook) else ""
-    return f"{html.escape(stem)}: {failed}{html.escape(', '.join(filter(None, parts)))}"
+    cost = html.escape(", ".join(filter(None, parts)))
+    return html.escape(stem) + (f": {failed}{cost}" if failed or cost else "")
 
 
 def _time(seconds: float) -> str:

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
@@ -88,10 +89,16 @@ def finished(path: Path, load: Callable[[Path], Kept]) -> Kept | None:
     try:
         return load(path)
     except InputError:
-        aside = path.with_name(f"{path.name}.damaged")
-        os.replace(path, aside)
-        warnings.warn(f"{path} is damaged: kept as {aside.name}, and made again", stacklevel=2)
+        warnings.warn(set_aside(path), stacklevel=2)
         return None
+
+
+def set_aside(path: Path) -> str:
+    """Rename what is damaged, so that it is made again; the sentence that says so."""
+    names = (f"{path.name}.damaged{number or ''}" for number in count())
+    aside = next(path.with_name(name) for name in names if not path.with_name(name).exists())
+    os.replace(path, aside)
+    return f"{path} is damaged: kept as {aside.name}, and made again"
 
 
 def _sweep(folder: Path) -> None:

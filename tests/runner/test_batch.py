@@ -27,6 +27,10 @@ import sys
 import time
 from pathlib import Path
 
+from nbformat.v4 import new_notebook
+
+from ialelib.runner import executed
+
 notebook, params, log, output = map(Path, sys.argv[1:])
 log.write_text(f"the run of {output.stem}")
 with open("ran.txt", "a") as file:
@@ -38,7 +42,7 @@ if output.stem in Path("broken.txt").read_text().split():
 time.sleep(60 * (output.stem in Path("slow.txt").read_text().split()))
 for name in [first, *rest]:
     Path(name).write_text(f"the output of {output.stem}")
-output.write_text("executed")
+executed.save(new_notebook(), output)
 """
 GALLERY = """
 from pathlib import Path
@@ -87,6 +91,7 @@ def small(tmp_path: Path) -> Path:
             folder / "params" / "small" / f"{stem}.yaml", yaml.safe_dump(parameters(stem, values))
         )
         write(folder / "notebooks" / f"{stem.split('-')[0]}.ipynb", "notebook")
+    write(folder / "notebooks" / "00_index.ipynb", "index")
     outputs = {stem: params.outputs() for stem, params in profile(folder).items()}
     write(folder / "outputs.json", json.dumps(outputs))
     for name in ("broken.txt", "slow.txt", ".venv/ready"):
@@ -305,6 +310,24 @@ def test_a_figure_a_table_or_a_policy_that_was_deleted_is_made_again(small: Path
         (small / name).unlink()
     assert set(ran(small, "figures")) == set(lost)
     assert all((small / name).exists() for name in lost.values())
+
+
+def test_a_damaged_notebook_is_made_again_with_what_reads_it_and_stops_no_other(
+    small: Path,
+) -> None:
+    assert make(small, "figures").returncode == 0
+    path = small / "runs" / "small" / "03_transfer_datasets.ipynb"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-20])
+    write(small / "ran.txt", "")
+    done = make(small, "figures")
+    assert done.returncode == 0, done.stderr
+    assert "warning: runs/small/03_transfer_datasets.ipynb is damaged: kept as " in done.stderr
+    assert noted(small) == ["03_transfer_datasets", "12_statistics"]
+    assert path.read_bytes() == whole
+    write(small / "ran.txt", "")
+    assert make(small, "figures").returncode == 0
+    assert noted(small) == []
 
 
 def test_a_figure_that_does_not_exist_is_refused_with_the_nearest(small: Path) -> None:

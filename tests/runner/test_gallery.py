@@ -2,10 +2,12 @@
 
 import base64
 import re
+import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import browser
 import nbformat
@@ -24,6 +26,7 @@ OPENING = """# Does it work? (Figure 9)
 
 ![The answer](../figures/cpu/09_x_curves.png)
 """
+LIST = "# All\n\n[9](09_x.ipynb), [not run](10_y.ipynb), [policies](../policies/README.md)"
 PIXEL = (
     b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x00\x00\x00\x00:~\x9bU"
     b"\x00\x00\x00\nIDATx\x9cc`\x00\x00\x00\x02\x00\x01H\xaf\xa4q\x00\x00\x00\x00IEND\xaeB`\x82"
@@ -74,7 +77,8 @@ def drawing() -> Any:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project, in which the tests work."""
     (tmp_path / "notebooks").mkdir()
-    (tmp_path / "notebooks" / "00_index.ipynb").touch()
+    index = new_notebook(cells=[new_markdown_cell(LIST)])
+    nbformat.write(index, tmp_path / "notebooks" / "00_index.ipynb")
     for name in ("logs", "benchmarks"):
         (tmp_path / "runs" / "x" / name).mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
@@ -108,7 +112,7 @@ def test_a_failed_run_is_shown_with_its_error(folder: Path) -> None:
     nbformat.write(executed({}), folder / "runs/x/logs/10_at_work.ipynb")
     page = gallery.write("x").read_text()
     assert '<span class="failed">failed</span> after 2 min' in page
-    assert "10_at_work" not in page
+    assert "runs/x/logs/10_at_work.ipynb is at work, or was stopped before its end" in page
     assert "no such thing" in (folder / "runs/x/gallery/09_x.html").read_text()
 
 
@@ -118,12 +122,18 @@ def test_a_run_that_succeeded_at_last_is_not_called_failed(folder: Path) -> None
     assert "failed</span>" not in gallery.write("x").read_text()
 
 
-def test_a_run_that_is_just_written_or_was_killed_is_left_out(folder: Path) -> None:
+def test_a_run_that_is_just_written_or_was_killed_is_left_out_and_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     nbformat.write(executed({}), folder / "runs/x/08_x.ipynb")
     (folder / "runs/x/logs/09_x.ipynb").write_text('{"cells": [')
     page = gallery.write("x").read_text()
     assert "08_x" in page
-    assert "09_x" not in page
+    assert "09_x.html" not in page
+    assert "<li>runs/x/logs/09_x.ipynb is no notebook</li>" in page
+    assert capsys.readouterr().err == (
+        "warning: left out of the gallery: runs/x/logs/09_x.ipynb is no notebook\n"
+    )
 
 
 def test_memory_that_was_not_measured_is_left_out(folder: Path) -> None:
@@ -131,6 +141,27 @@ def test_memory_that_was_not_measured_is_left_out(folder: Path) -> None:
     assert "09_x: 2 min, A</p>" in gallery.write("x").read_text()
     (folder / "runs/x/benchmarks/09_x.tsv").write_text("s\tmax_rss\n0.4\tNA\n")
     assert "09_x: 0 s, A</p>" in gallery.write("x").read_text()
+    for damaged in (b"", b"s\tmax_rss\n", b"\xff\xfe", b"s\tmax_rss\nlong\t1\n"):
+        (folder / "runs/x/benchmarks/09_x.tsv").write_bytes(damaged)
+        assert "09_x: 2 min, A</p>" in gallery.write("x").read_text()
+
+
+def test_the_index_is_a_page_of_it(folder: Path) -> None:
+    nbformat.write(executed({}), folder / "runs/x/09_x.ipynb")
+    first = gallery.write("x")
+    assert "00_index.html" in Resources(first.read_text()).links
+    links = Resources(first.with_stem("00_index").read_text()).links
+    assert links[2:] == ["09_x.html", "../../../notebooks/10_y.ipynb", "../../../policies"]
+
+
+def test_quick_runs_are_called_a_smoke_test_and_others_are_not(folder: Path) -> None:
+    for name in ("quick", "x"):
+        (folder / "runs" / name).mkdir(exist_ok=True)
+        nbformat.write(executed({}), folder / "runs" / name / "09_x.ipynb")
+        first = gallery.write(name)
+        for path in (first, first.with_stem("09_x")):
+            assert ("smoke test" in path.read_text()) == (name == "quick")
+        assert "smoke test" not in first.with_stem("00_index").read_text()
 
 
 def test_nothing_executed_is_said_with_the_command(
@@ -146,14 +177,19 @@ def test_nothing_executed_is_said_with_the_command(
     ("link", "leads_to"),
     [
         ("[a](09_x.ipynb)", "09_x.html"),
-        ("[a](00_index.ipynb)", "index.html"),
+        ("[a](09_x.ipynb#Results)", "09_x.html#Results"),
+        ("[a](00_index.ipynb)", "../../../notebooks/00_index.ipynb"),
         ("[a](10_y.ipynb)", "../../../notebooks/10_y.ipynb"),
-        ("[a](../policies/a.md)", "../../../notebooks/../policies/a.md"),
+        ("[a](../policies/a.md)", "../../../policies/a.md"),
+        ("[a](../policies/README.md)", "../../../policies"),
+        ("[a](../README.md)", "../../../README.md"),
+        ("[a](#Results)", "#Results"),
         ("[a](https://example.org)", "https://example.org"),
+        ('<a href="09_x.ipynb">a</a>', "09_x.html"),
     ],
 )
 def test_links_lead_to_pages_of_the_gallery(link: str, leads_to: str) -> None:
-    assert Resources(pages.markdown(link, ["09_x"])).links == [leads_to]
+    assert Resources(pages.linked(pages.markdown(link), ["09_x"])).links == [leads_to]
 
 
 def test_a_picture_that_is_not_there_yet_is_named(folder: Path) -> None:
@@ -240,10 +276,63 @@ def test_a_foreign_notebook_runs_and_loads_nothing(folder: Path, opened: Page) -
     opened.goto(path.as_uri())
 
 
+def test_the_notebook_and_its_tables_can_be_saved(folder: Path, opened: Page) -> None:
+    notebook = folder / "runs/x/09_x-kmnist.ipynb"
+    nbformat.write(executed({}), notebook)
+    tables = folder / "figures" / "x"
+    tables.mkdir(parents=True)
+    for name in ("09_x_curves", "09_x_a b", "09_xy_other"):
+        (tables / f"{name}.csv").write_text("a,b\n1,2\n")
+    opened.goto(gallery.write("x").with_stem("09_x-kmnist").as_uri())
+    saved = {"09_x-kmnist.ipynb": notebook, **{t.name: t for t in tables.glob("09_x_*")}}
+    assert opened.locator("a[download]").all_inner_texts() == sorted(saved)
+    for name, path in saved.items():
+        with opened.expect_download() as download:
+            opened.get_by_role("link", name=name).click()
+        assert download.value.suggested_filename == name
+        assert download.value.path().read_bytes() == path.read_bytes()
+
+
+def test_a_failed_run_offers_no_tables_of_an_earlier_one(folder: Path) -> None:
+    nbformat.write(executed({"exception": True}), folder / "runs/x/logs/09_x.ipynb")
+    (folder / "figures" / "x").mkdir(parents=True)
+    (folder / "figures/x/09_x_curves.csv").write_text("a,b\n1,2\n")
+    assert "curves.csv" not in gallery.write("x").with_stem("09_x").read_text()
+
+
+@pytest.fixture
+def whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The first page of a gallery of the real notebooks, as committed; all but the last one run."""
+    for name in ("notebooks", "figures", "policies", "ialelib", "docs", "benchmarks", "README.md"):
+        (tmp_path / name).symlink_to(PROJECT / name)
+    runs = tmp_path / "runs" / "quick"
+    runs.mkdir(parents=True)
+    for path in sorted(PROJECT.glob("notebooks/*.ipynb"))[1:-1]:
+        shutil.copy(path, runs)
+    monkeypatch.chdir(tmp_path)
+    return gallery.write("quick")
+
+
+def test_pages_fit_a_telephone_and_links_of_the_index_lead_to_what_is_there(
+    whole: Path, opened: Page
+) -> None:
+    opened.set_viewport_size({"width": 390, "height": 844})
+    wide = "document.documentElement.scrollWidth"
+    pages = sorted(whole.parent.glob("*.html"))
+    assert len(pages) > 20
+    for path in pages:
+        opened.goto(path.as_uri())
+        assert opened.evaluate(wide) <= 390, path.name
+    for path in (whole, whole.with_stem("00_index")):
+        links = [link for link in Resources(path.read_text()).links if ":" not in link]
+        assert len(links) > 20
+        assert [link for link in links if not (path.parent / unquote(link)).exists()] == []
+
+
 @pytest.mark.parametrize("path", sorted(PROJECT.glob("notebooks/*.ipynb")), ids=lambda p: p.stem)
 def test_pages_of_the_real_notebooks_load_nothing(path: Path) -> None:
     node = nbformat.read(path, as_version=4)
-    page = pages.page("title", pages.notebook_body(node, []))
+    page = pages.page("title", pages.notebook_body(node))
     assert loaded(page) == []
     text = re.sub(r"<pre.*?</pre>|data:image[^\"]*", "", page, flags=re.DOTALL)
     assert "$" not in text
