@@ -1,4 +1,4 @@
-"""The exception for invalid input, with a suggestion for misspelt names."""
+"""What users are told in a line: invalid input, misspelt names, what an interrupt leaves."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -6,6 +6,14 @@ from difflib import get_close_matches
 
 class InputError(ValueError):
     """Bad input: the message says what is wrong and what to do about it."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A long call was interrupted; the message says what is kept."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What notebooks show: where in this library the call stood is no news."""
+        return [f"Stopped: {self}"]
 
 
 def unknown(kind: str, name: object, accepted: Iterable[str]) -> InputError:

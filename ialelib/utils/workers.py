@@ -1,8 +1,10 @@
-"""Worker processes, and their shared memory, that do not outlive the one they work for."""
+"""What does not outlive a process: its workers, their shared memory, its temporary files."""
 
+import atexit
 import multiprocessing
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -12,6 +14,8 @@ from typing import Any
 
 from joblib import Parallel
 
+from ialelib.utils import progress
+
 SHARED = Path("/dev/shm")
 """Where memory is a folder, on systems that have it."""
 
@@ -19,10 +23,32 @@ SHARED = Path("/dev/shm")
 def parallel(processes: int, **options: Any) -> Parallel:
     """joblib's `Parallel`, whose shared arrays lie in a folder of our own.
 
-    What killed runs have left there is removed, by the first call of a process.
+    What killed runs have left there is removed, by the first call of a process. Ctrl-C is for the
+    calling process alone, which ends its workers.
     """
     base = SHARED if os.access(SHARED, os.W_OK) else Path(tempfile.gettempdir())
-    return Parallel(processes, temp_folder=str(_swept(base)), **options)
+    options["temp_folder"] = str(_swept(base))
+    if processes > 1:
+        options |= {"initializer": _begin, "initargs": (progress.watched(),)}
+    return Parallel(processes, **options)
+
+
+def _begin(seen: bool) -> None:
+    """In a new worker: Ctrl-C is not for it, and `seen` tells who reads what it prints."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    progress.SEEN.append(seen)
+
+
+@cache
+def temporary_folder() -> Path:
+    """A folder that is removed when this process ends; after a kill, by the next that asks."""
+    start = f"ialelib-{os.getuid()}-"
+    for left in Path(tempfile.gettempdir()).glob(f"{start}*"):
+        if not _alive(int(left.name.split("-")[2])):
+            shutil.rmtree(left, ignore_errors=True)
+    made = tempfile.TemporaryDirectory(prefix=f"{start}{os.getpid()}-")
+    atexit.register(made.cleanup)
+    return Path(made.name)
 
 
 @cache
