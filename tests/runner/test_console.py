@@ -137,8 +137,6 @@ def test_ctrl_c_says_what_is_kept_and_leaves_nothing_running(
     assert "failed" not in out
     assert "Traceback" not in out + err
     assert processes(small) == []
-    write(small / "slow.txt", "")
-    assert make(small, "reproduce").returncode == 0
 
 
 def test_ctrl_c_before_anything_runs_is_a_sentence(small: Path) -> None:
