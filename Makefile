@@ -35,28 +35,17 @@ setup: .venv/ready
 	@touch $@
 
 # The OS releases this lock when its holder is killed; Snakemake's own would stay.
-SNAKEMAKE = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m ialelib.runner.lock runs/.lock \
-	$(BIN)/snakemake --nolock $(WHERE) --config "profile=$(PROFILE)"
-CHECK = $(BIN)/python -m ialelib.runner.check "params/$(PROFILE)"
+BATCH = @PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m ialelib.runner.lock runs/.lock \
+	$(BIN)/python -m ialelib.runner.console "$(PROFILE)"
 
 reproduce: setup
-	$(CHECK)
-	$(SNAKEMAKE) -- all
-	@echo "All on one page: $(CURDIR)/runs/$(PROFILE)/gallery/index.html"
+	$(BATCH) all $(WHERE)
 
-figures: setup
-	$(CHECK)
-	$(SNAKEMAKE) -- figures
-
-define DRAW
-$(CHECK) $@
-$(SNAKEMAKE) figure=$@ -- figures
-endef
-# In two rules, as make wants patterns by themselves.
+# Two rules, as make wants patterns by themselves.
+figures a21 cost: setup
+	$(BATCH) $@ $(WHERE)
 fig%: setup
-	$(DRAW)
-a21 cost: setup
-	$(DRAW)
+	$(BATCH) $@ $(WHERE)
 
 gallery: setup
 	$(BIN)/python -m ialelib.runner.gallery "$(PROFILE)"

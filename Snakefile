@@ -31,15 +31,19 @@ def needs(stem):
 localrules: all, figures, gallery
 
 
-rule all:
-    input:
-        RUNS / "gallery" / "index.html",
-
-
 rule figures:
     input:
         [RUNS / f"{stem}.ipynb" for stem in DRAWN],
         [file for stem in DRAWN for file in BATCH[stem].outputs()],
+
+
+# The figures as well: of what the gallery alone comes from, Snakemake makes nothing again that was
+# deleted.
+rule all:
+    default_target: True
+    input:
+        rules.figures.input,
+        RUNS / "gallery" / "index.html",
 
 
 for stem, params in BATCH.items():
@@ -77,15 +81,3 @@ rule gallery:
         RUNS / "gallery" / "index.html",
     shell:
         "python -m ialelib.runner.gallery {PROFILE:q}"
-
-
-onsuccess:
-    for stem in DRAWN:
-        print(f"params/{PROFILE}/{stem}.yaml: {check.summary(vars(BATCH[stem]))}")
-    for folder in sorted({BATCH[stem].figures for stem in DRAWN}):
-        print(f"Figures and tables: {Path(folder).resolve()}")
-    print(f"Executed notebooks: {RUNS.resolve()}")
-
-
-onerror:
-    print(f"\nA notebook that failed is kept with its error in {(RUNS / 'logs').resolve()}")

@@ -78,6 +78,7 @@ def test_only_the_cell_of_parameters_assigns_them(path: Path) -> None:
     (parameters,) = (cell for cell in cells(path, "code") if is_parameters(cell))
     source = "".join(parameters["source"])
     assert source.startswith("# Parameters of the quick profile; papermill puts others below.\n")
+    assert 'runs = "runs/interactive/{code}"\nfigures = "figures/interactive"\n' in source
     names = assigned(source)
     assert [source for source in code(path) if names & assigned(source)] == []
 

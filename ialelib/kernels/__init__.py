@@ -14,6 +14,7 @@ import numpy as np
 from ialelib.models import CNN, Architecture, Classifier
 from ialelib.recipes import Recipe, TrainJob
 from ialelib.utils.errors import InputError
+from ialelib.utils.progress import tell
 
 
 def train(model: Classifier, job: TrainJob) -> bool:
@@ -41,6 +42,10 @@ def _compiled() -> bool:
     image, label = np.zeros((1, 6, 6), np.uint8), np.zeros(1, np.int64)
     job = TrainJob(Architecture("cnn", 1, (6, 6)), image, label, Recipe(steps=1), 0, 0)
     try:
+        from ialelib.kernels import jit
+
+        if jit.first():
+            tell("Compiling the training of the CNN for this processor, once: half a minute ...")
         _train(cast(CNN, job.fresh()), job)
     except Exception as error:  # the compiler raises many kinds
         reason = f"{type(error).__name__}: {error}".splitlines()[0]

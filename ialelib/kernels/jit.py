@@ -46,6 +46,16 @@ def cache_folder() -> str | None:
 FOLDER = cache_folder()
 
 
+def first() -> bool:
+    """Whether no process has begun to compile this code, or asked, for all are to say so once."""
+    try:
+        if FOLDER is not None:
+            Path(FOLDER, "begun").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
 def kernel(function: Callable[..., Any]) -> Any:
     """Decorator: a function compiled for the CPU, without checks of bounds.
 

@@ -1,7 +1,6 @@
 """The base of all notebooks' parameters: where they come from, what a run reads and writes."""
 
 import hashlib
-import tempfile
 from dataclasses import fields
 from itertools import chain
 from pathlib import Path
@@ -13,12 +12,16 @@ from ialelib.policy import Policy
 from ialelib.utils.errors import InputError, unknown
 from ialelib.utils.extras import extra
 from ialelib.utils.files import expanded, is_checkout, project
+from ialelib.utils.progress import watched
+from ialelib.utils.workers import temporary_folder
 
 with extra("notebooks"):
     from pydantic import BaseModel, ConfigDict, ValidationError
 
 HEADING = "# Parameters"
 """How a notebook's cell of parameters starts; papermill's cell has nothing else on that line."""
+INTERACTIVE = "interactive"
+"""In figures/ and runs/, the folder of notebooks that a person runs with their own parameters."""
 HIGHEST, HIGHEST_SEED, MANY, DEEPEST = 1_000_000, 2**32 - 1, 1000, 3
 """Bounds of any parameter, far beyond what can be run: numbers, entries, lists in lists."""
 
@@ -41,7 +44,7 @@ class Params(BaseModel):
     pictures: ClassVar[tuple[str, ...]]
 
     runs: Folder | None
-    """Folder of resumable runs, relative to the project; none means a new temporary one.
+    """Folder of resumable runs, relative to the project; none means a temporary one.
 
     `{code}` in it stands for a digest of this library: after an edit nothing is read back.
     """
@@ -138,15 +141,15 @@ class Params(BaseModel):
         """Where one of the declared files goes, such as "curves.csv"; its folder is created."""
         if name not in self._files():
             raise unknown(f"output of {self.notebook}", name, self._files())
-        folder = project() / expanded(self.figures)
+        folder = _top(self.figures) / expanded(self.figures)
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{self.notebook}_{name}"
 
     def runs_folder(self) -> Path:
         """Where this notebook keeps what it can resume."""
         if self.runs is None:
-            return Path(tempfile.mkdtemp(prefix="ialelib-")) / self.notebook
-        return project() / expanded(self.runs.replace("{code}", code())) / self.notebook
+            return temporary_folder() / self.notebook
+        return _top(self.runs) / expanded(self.runs.replace("{code}", code())) / self.notebook
 
     def _files(self) -> list[str]:
         drawn = [f"{name}.{end}" for name in self.pictures for end in ("svg", "png")]
@@ -158,6 +161,16 @@ class Params(BaseModel):
         values = [getattr(self, k, None) for k, f in fields if _has(f.rebuild_annotation(), kind)]
         parts = chain.from_iterable(v if isinstance(v, list) else [v] for v in values if v)
         return set(map(str, parts))
+
+
+def _top(folder: str) -> Path:
+    """Where a relative folder starts: in the project, but for those of notebooks run by hand.
+
+    Where a program executes a notebook as it stands, nothing of an earlier run is read back, and
+    nothing is left.
+    """
+    by_hand = Path(folder).parts[1:2] == (INTERACTIVE,)
+    return temporary_folder() if by_hand and not watched() else project()
 
 
 def _has(annotation: object, kind: object) -> bool:

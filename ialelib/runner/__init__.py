@@ -3,5 +3,16 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submodules=["check", "execute", "executed", "gallery", "lock", "strip_widgets"]
+    __name__,
+    submodules=[
+        "check",
+        "console",
+        "execute",
+        "executed",
+        "follow",
+        "gallery",
+        "lock",
+        "screen",
+        "strip_widgets",
+    ],
 )

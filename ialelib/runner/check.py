@@ -81,11 +81,34 @@ def figures() -> dict[str, list[str]]:
     Raises:
         InputError: that file cannot be read, or holds something else.
     """
+    return {figure: stems for figure, drawn in _figures().items() for stems in drawn.values()}
+
+
+def _figures() -> dict[str, dict[str, list[str]]]:
     path = project() / "figures.yaml"
     table = load(path)
-    if not all(isinstance(stems, list) and stems for stems in table.values()):
-        raise InputError(f"{path} must hold lines of the form `figure: [params file, ...]`")
+    for drawn in table.values():
+        stems = [*drawn.values()] if isinstance(drawn, dict) else []
+        if len(stems) != 1 or not (isinstance(stems[0], list) and stems[0]):
+            form = "`figure: {picture: [params file, ...]}`"
+            raise InputError(f"{path} must hold lines of the form {form}")
     return table
+
+
+def drawable(stems: Collection[str]) -> list[str]:
+    """The figures of the paper that some of these params files draw."""
+    return [figure for figure, drawers in figures().items() if {*drawers} & {*stems}]
+
+
+def picture(figure: str, profile: Mapping[str, Params]) -> str:
+    """The file that shows a figure of the paper, relative to the project.
+
+    Raises:
+        InputError: as of `drawing`.
+    """
+    params = profile[drawing(figure, profile, figures())]
+    (name,) = _figures()[_listed(figure, figures())]
+    return f"{params.figures}/{params.notebook}_{name}.png"
 
 
 def read(path: Path, made: Made = NOTHING) -> Params:
@@ -174,14 +197,10 @@ def needed(stem: str, profile: Mapping[str, Params]) -> list[str]:
 def drawing(figure: str, stems: Collection[str], table: Mapping[str, Sequence[str]]) -> str:
     """The params file, by stem, that draws a figure: the first in `table` that a profile has.
 
-    A panel of a figure that stands in the table as a whole, such as fig12a, is drawn with it.
-
     Raises:
         InputError: no such figure, or a profile without the params file for it.
     """
-    name = figure if figure in table else figure.rstrip("abcdefghi")
-    if name not in table:
-        raise unknown("figure", figure, table)
+    name = _listed(figure, table)
     for candidate in table[name]:
         if candidate in stems:
             return candidate
@@ -189,6 +208,14 @@ def drawing(figure: str, stems: Collection[str], table: Mapping[str, Sequence[st
         f"{figure} comes from {' or '.join(table[name])}.yaml, which this profile does not have; "
         f"it has {', '.join(sorted(stems))}"
     )
+
+
+def _listed(figure: str, table: Collection[str]) -> str:
+    """The name of a figure in the table, where fig12g, say, may stand as part of fig12."""
+    for name in (figure, figure.rstrip("abcdefghi")):
+        if name in table:
+            return name
+    raise unknown("figure", figure, table)
 
 
 def summary(values: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ import joblib
 import pandas as pd
 from joblib import delayed
 
-from ialelib.utils.errors import InputError
+from ialelib.utils.errors import InputError, Stopped
 from ialelib.utils.files import atomic, digest, expanded, finished
 from ialelib.utils.machine import commit
 from ialelib.utils.progress import progress
@@ -49,8 +49,9 @@ def run_groups(groups: Sequence[Group], processes: int, label: str) -> pd.DataFr
     now = commit() if todo else ""
     calls = (delayed(_make)(path, task, now) for path, task in todo.items())
     made = parallel(min(processes, max(1, len(todo))), return_as="generator_unordered")(calls)
-    for _ in progress(made, len(todo), label):
-        pass
+    with resumable(next(iter(tasks)).parent):
+        for _ in progress(made, len(todo), label):
+            pass
     found |= {path: _sealed(path) for path in todo}
     tables = [found[path].assign(**columns) for group, columns in groups for path in group]
     return pd.concat(tables, ignore_index=True)
@@ -81,10 +82,27 @@ def read_table(path: Path | io.BytesIO) -> pd.DataFrame:
 def kept_in(folder: str | Path | None) -> Iterator[Path]:
     """The folder where results are kept, or without one a temporary folder for the block."""
     if folder is not None:
-        yield expanded(folder)
-    else:
-        with tempfile.TemporaryDirectory(prefix="ialelib-") as temporary:
+        with resumable(expanded(folder)) as kept:
+            yield kept
+        return
+    with tempfile.TemporaryDirectory(prefix="ialelib-") as temporary:
+        try:
             yield Path(temporary)
+        except KeyboardInterrupt:
+            raise Stopped("nothing is kept, as the call names no folder for it.") from None
+
+
+@contextmanager
+def resumable(folder: Path) -> Iterator[Path]:
+    """A block whose interrupt says in a line that what is finished is kept in `folder`."""
+    try:
+        yield folder
+    except Stopped:
+        raise
+    except KeyboardInterrupt:
+        raise Stopped(
+            f"what is finished is kept in {folder}, and the same call goes on from there."
+        ) from None
 
 
 def table_file(folder: Path, start: str, about: Mapping[str, Any]) -> Path:

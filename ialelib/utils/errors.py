@@ -1,4 +1,4 @@
-"""The exception for invalid input, with a suggestion for misspelt names."""
+"""What users are told in a line: invalid input, misspelt names, what an interrupt leaves."""
 
 import re
 from collections.abc import Iterable
@@ -14,6 +14,14 @@ class InputError(ValueError):
 
 class InputTypeError(InputError, TypeError):
     """An object of the wrong kind, which other libraries look for as a TypeError."""
+
+
+class Stopped(KeyboardInterrupt):
+    """A long call was interrupted; the message says what is kept."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What notebooks show: where in this library the call stood is no news."""
+        return [f"Stopped: {self}"]
 
 
 def unknown(kind: str, name: object, accepted: Iterable[str]) -> InputError:

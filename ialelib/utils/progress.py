@@ -1,4 +1,4 @@
-"""One progress bar for every long call; silent where nobody watches."""
+"""One progress bar for every long call, and a line where one begins; silent if nobody watches."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -7,6 +7,8 @@ from typing import TypeVar
 from tqdm.auto import tqdm
 
 T = TypeVar("T")
+SEEN: list[bool] = []
+"""In a worker process: whether somebody watches the process that it works for."""
 
 
 def progress(items: Iterable[T], total: int, label: str, after: float = 0) -> Iterator[T]:
@@ -31,3 +33,9 @@ def watched() -> bool:
     if kernel is None:
         return sys.stderr.isatty()
     return bool(getattr(kernel, "_allow_stdin", False))
+
+
+def tell(line: str) -> None:
+    """Print a line where somebody sees it; from workers, too, whose bars would be in the way."""
+    if watched() or True in SEEN:
+        print(line, file=sys.stderr, flush=True)

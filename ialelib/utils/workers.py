@@ -1,8 +1,10 @@
-"""Worker processes, and their shared memory, that do not outlive the one they work for."""
+"""What does not outlive a process: its workers, their shared memory, its temporary files."""
 
+import atexit
 import multiprocessing
 import os
 import shutil
+import signal
 import tempfile
 import threading
 import time
@@ -12,6 +14,7 @@ from typing import Any
 
 from joblib import Parallel
 
+from ialelib.utils import progress
 from ialelib.utils.checks import check_count
 
 SHARED = Path("/dev/shm")
@@ -21,12 +24,32 @@ SHARED = Path("/dev/shm")
 def parallel(processes: int, **options: Any) -> Parallel:
     """joblib's `Parallel`, whose workers end with this process, and share arrays in our own folder.
 
-    What killed runs have left there is removed, by the first call of a process.
+    What killed runs have left there is removed, by the first call of a process. Ctrl-C is for the
+    calling process alone, which ends its workers.
     """
     check_count("processes", processes)
     base = SHARED if os.access(SHARED, os.W_OK) else Path(tempfile.gettempdir())
-    own = {"temp_folder": str(_swept(base)), "initializer": end_with_parent}
-    return Parallel(processes, backend="loky", **own, **options)
+    own = {"temp_folder": str(_swept(base)), "initializer": _begin}
+    return Parallel(processes, backend="loky", initargs=(progress.watched(),), **own, **options)
+
+
+def _begin(seen: bool) -> None:
+    """In a new worker: Ctrl-C is not for it, and `seen` tells who reads what it prints."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    progress.SEEN.append(seen)
+    end_with_parent()
+
+
+@cache
+def temporary_folder() -> Path:
+    """A folder that is removed when this process ends; after a kill, by the next that asks."""
+    start = f"ialelib-{os.getuid()}-"
+    for left in Path(tempfile.gettempdir()).glob(f"{start}*"):
+        if not _alive(int(left.name.split("-")[2])):
+            shutil.rmtree(left, ignore_errors=True)
+    made = tempfile.TemporaryDirectory(prefix=f"{start}{os.getpid()}-")
+    atexit.register(made.cleanup)
+    return Path(made.name)
 
 
 @cache

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from numba import config
 
+from ialelib import kernels
 from ialelib.kernels import jit
 
 ROOM = Path(jit.__file__).parent
@@ -113,3 +114,20 @@ def test_other_code_of_numbas_is_kept_where_it_was(
     with pytest.raises(TypeError):
         jit.kernel(None)  # type: ignore[arg-type]
     assert vars(config) == before
+
+
+def test_what_is_compiled_first_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(jit, "FOLDER", str(tmp_path))
+    monkeypatch.setattr("ialelib.utils.progress.watched", lambda: True)
+    monkeypatch.setattr(kernels, "_train", lambda model, job: None)
+    for line in (
+        "Compiling the training of the CNN for this processor, once: half a minute ...",
+        "",
+    ):
+        assert kernels._compiled.__wrapped__()
+        assert capfd.readouterr().err.strip() == line
+    monkeypatch.setattr(jit, "FOLDER", None)
+    assert jit.first()
+    assert jit.first()

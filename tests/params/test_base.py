@@ -14,6 +14,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from ialelib.params.base import code
 from ialelib.params.notebooks import Overlap, PolicyTraining, ToyGaussians, TransferDatasets
 from ialelib.utils.errors import InputError
+from ialelib.utils.workers import temporary_folder
 
 ROOT = Path(__file__).parents[2]
 TOY: dict[str, Any] = {
@@ -245,13 +246,27 @@ def test_overlap_values_that_cannot_run_are_refused(change: dict[str, Any], mess
         Overlap.checked(values | change)
 
 
-def test_runs_go_to_a_fresh_temporary_folder_unless_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+def test_runs_go_to_a_temporary_folder_of_the_process_unless_named() -> None:
     one, other = (ToyGaussians.checked(TOY).runs_folder() for _ in range(2))
-    assert one != other
-    assert one.parents[1] == other.parents[1] == tmp_path
+    assert one == other == temporary_folder() / "01_toy_gaussians"
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_results_by_hand_have_their_own_folders_and_leave_none_where_a_program_runs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ialelib.params.base.watched", lambda: seen)
+    by_hand = {"runs": "runs/interactive/{code}", "figures": "figures/interactive"}
+    settings = ToyGaussians.checked(TOY | by_hand)
+    top = tmp_path if seen else temporary_folder()
+    assert settings.runs_folder() == top / "runs/interactive" / code() / "01_toy_gaussians"
+    assert settings.path("curves.csv").parent == top / "figures/interactive"
+    assert (tmp_path / "figures").exists() == seen
+    # A batch names other folders, and has them whoever watches.
+    batch = ToyGaussians.checked(TOY | {"runs": "runs/quick", "figures": "figures/quick"})
+    assert batch.runs_folder() == tmp_path / "runs/quick/01_toy_gaussians"
+    assert batch.path("curves.csv").parent == tmp_path / "figures/quick"
 
 
 def test_runs_named_by_the_code_start_anew_after_an_edit(tmp_path: Path) -> None:

@@ -244,7 +244,9 @@ def test_a_folder_of_runs_that_takes_no_files_is_named(
 
 
 @pytest.mark.usefixtures("empty_checkout")
-@pytest.mark.parametrize("text", ["fig01: [", "fig01: 3\n", "- fig01\n", "fig01: []\n", None])
+@pytest.mark.parametrize(
+    "text", ["fig01: [", "fig01: 3\n", "- fig01\n", "fig01: {curves: []}\n", "fig01: [a]\n", None]
+)
 def test_a_table_of_figures_that_cannot_be_read_is_named(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

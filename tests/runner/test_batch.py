@@ -19,7 +19,7 @@ from ialelib.runner.lock import hold
 from ialelib.utils.errors import InputError
 
 PROJECT = Path(__file__).parents[2]
-FIGURES = yaml.safe_load((PROJECT / "figures.yaml").read_text())
+FIGURES = check.figures()
 COPIED = ("Snakefile", "figures.yaml", "Makefile", "pyproject.toml", "requirements.lock")
 EXECUTE = """
 import json
@@ -182,6 +182,8 @@ def test_a_batch_runs_makers_before_readers_and_then_nothing(small: Path) -> Non
     assert order["02_policy_training-warm"] < order["08_ablation_experts"]
     assert ran(small, "all") == []
     assert ran(small, "figures") == []
+    (small / "figures/small/01_toy_gaussians_data.png").unlink()
+    assert ran(small, "all") == ["01_toy_gaussians", "gallery"]
 
 
 def test_a_change_repeats_what_depends_on_it_and_nothing_else(small: Path) -> None:
@@ -278,16 +280,17 @@ def test_a_dry_run_touches_nothing(small: Path) -> None:
     (small / "figures/small/01_toy_gaussians_data.svg").unlink()
     before = files(small)
     for where in ("WHERE=--dry-run --cores 2", "WHERE=--list-rules"):
-        assert make(small, "reproduce", where).returncode == 0
+        done = make(small, "reproduce", where)
+        assert done.returncode == 0
+        assert "01_toy_gaussians" in done.stdout
     assert files(small) == before
 
 
 def files(folder: Path) -> dict[Path, int]:
-    """Every file and when it was written, but for Snakemake's own notes, and the lock."""
+    """Every file and when it was written, but for the lock, and Snakemake's notes and log."""
     paths = [path for path in folder.rglob("*") if ".snakemake" not in path.parts]
-    return {
-        path: path.stat().st_mtime_ns for path in paths if path.is_file() and path.name != ".lock"
-    }
+    kept = [path for path in paths if path.name not in (".lock", "batch.log")]
+    return {path: path.stat().st_mtime_ns for path in kept if path.is_file()}
 
 
 def test_one_figure_runs_only_what_it_comes_from(small: Path) -> None:

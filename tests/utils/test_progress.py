@@ -9,11 +9,11 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from ialelib.utils.progress import progress
+from ialelib.utils.progress import SEEN, progress, tell
 
 SOURCE = """\
 import time
-from ialelib.utils.progress import progress
+from ialelib.utils.progress import SEEN, progress, tell
 for _ in progress(range(3), 3, "episodes"):
     time.sleep(0.1)
 print("done")"""
@@ -32,6 +32,19 @@ def test_terminals_show_it_and_logs_do_not(
     assert list(progress(iter("abc"), 3, "cycles")) == ["a", "b", "c"]
     assert ("cycles: 100%" in stream.getvalue()) == shown
     assert bool(stream.getvalue()) == shown
+
+
+@pytest.mark.parametrize("of_a_worker", [[], [False], [True]])
+@pytest.mark.parametrize("stream", [Terminal(), io.StringIO()])
+def test_a_line_is_told_to_people_by_workers_too(
+    monkeypatch: pytest.MonkeyPatch, stream: io.StringIO, of_a_worker: list[bool]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", out := type(stream)())
+    monkeypatch.setattr("ialelib.utils.progress.SEEN", of_a_worker)
+    assert SEEN == []
+    tell("compiling")
+    told = stream.isatty() or of_a_worker == [True]
+    assert out.getvalue() == "compiling\n" * told
 
 
 def test_what_is_soon_done_has_none(monkeypatch: pytest.MonkeyPatch) -> None:

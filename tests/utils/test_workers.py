@@ -80,3 +80,41 @@ def test_shared_memory_of_killed_runs_is_removed_and_no_other(
     assert workers.parallel(2)(delayed(np.sum)(array) for array in arrays) == [200_000] * 2
     assert not dead.exists()
     assert (living / "array.pkl").exists()
+
+
+FOLDER = """
+import sys, time
+from ialelib.utils.workers import temporary_folder
+print(temporary_folder(), flush=True)
+(temporary_folder() / "run").mkdir()
+sys.stdin.read()
+"""
+
+
+def folder_of_a_process(top: Path) -> "tuple[subprocess.Popen[str], Path]":
+    """A process, and its temporary folder."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": str(top)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", FOLDER],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    return process, Path(process.stdout.readline().strip())
+
+
+def test_the_temporary_folder_goes_with_its_process_or_after_a_kill_with_the_next(
+    tmp_path: Path,
+) -> None:
+    killed, left = folder_of_a_process(tmp_path)
+    killed.kill()
+    killed.communicate()
+    assert left.parent == tmp_path
+    assert left.exists()
+    (process, own), (other, others) = folder_of_a_process(tmp_path), folder_of_a_process(tmp_path)
+    assert {*tmp_path.iterdir()} == {own, others}, "only what a killed process left is removed"
+    process.communicate()
+    other.communicate()
+    assert list(tmp_path.iterdir()) == []
