@@ -128,7 +128,7 @@ def shares(demo: Demo) -> go.Figure:
 
 def _figure(traces: Sequence[Any], **layout: Any) -> go.Figure:
     common = {
-        "margin": {"l": 50, "r": 52, "t": 8, "b": 38},
+        "margin": {"l": 50, "r": 52, "t": 8, "b": 38, "autoexpand": False},
         "paper_bgcolor": CLEAR,
         "plot_bgcolor": CLEAR,
         "font": {"size": 12},

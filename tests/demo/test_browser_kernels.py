@@ -13,7 +13,7 @@ from playwright.sync_api import Page
 
 pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason=browser.MISSING)
 PROMISED = 30  # seconds until the kernel of a page that is gone ends
-RELOADS = 20
+RELOADS = 6
 DIRECT = build_opener(ProxyHandler({}))
 
 
