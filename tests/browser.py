@@ -14,7 +14,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import nbformat
 import psutil
-from playwright.sync_api import Page, Request, sync_playwright
+from playwright.sync_api import Page, Request, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 MISSING = "no Chromium on this machine (Debian: apt-get install chromium)"
@@ -42,6 +42,7 @@ def chromium(width: int = 1280, height: int = 900, dark: bool = False) -> Iterat
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
         )
         page.set_default_timeout(1000 * PATIENCE)
+        expect.set_options(timeout=1000 * PATIENCE)
         try:
             yield page
         finally:

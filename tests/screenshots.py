@@ -43,7 +43,7 @@ def in_lab(folder: Path, dark: bool) -> None:
                 page.goto(f"{address}/lab/tree/demo.ipynb?reset")
                 browser.run_all(page)
                 step(page)
-                page.locator(".js-plotly-plot").scroll_into_view_if_needed()
+                page.locator(".ialelib-plots").scroll_into_view_if_needed()
                 page.screenshot(path=folder / f"lab-{theme(dark)}-{width}.png")
 
 

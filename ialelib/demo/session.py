@@ -9,6 +9,7 @@ from ialelib import cycle as cycles
 from ialelib import data
 from ialelib.cycle import Cycle, CycleConfig
 from ialelib.experts import EXPERTS
+from ialelib.metrics import aubc
 from ialelib.plots.style import NAMES
 from ialelib.policy import GENERALIST, Policy
 from ialelib.recipes import recipe
@@ -50,12 +51,23 @@ class Panel:
     score_U: np.ndarray | None = None
     shares: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def mean(self) -> float:
+        """Mean accuracy so far, 0 to 1: over the labels, as AUBC; at first, the accuracy."""
+        labels, accuracy = np.array(self.labels), np.array(self.accuracy)
+        return aubc(labels, accuracy) if len(labels) > 1 else self.accuracy[0]
+
+    def numbers(self) -> str:
+        """How many labels there are, and how good the classifier is, in words."""
+        now, mean = (f"{100 * value:.1f} %" for value in (self.accuracy[-1], self.mean))
+        return f"{self.labels[-1]} labels, accuracy {now}, mean so far {mean}"
+
 
 class Demo:
     """Two strategies on the same points, with the same initial labels, weights and sub-pools.
 
     The points come from another random stream than those that 01_toy_gaussians trains its policy
-    on, whatever the seed.
+    on, whatever the seed. `by_hand` counts the labels that `label` has given.
 
     Raises:
         InputError: a value that cannot be shown, or a policy that does not fit the toy classifier.
@@ -77,7 +89,7 @@ class Demo:
         if samples < 1 or not 2 <= initial <= samples:
             raise InputError(f"{initial} initial labels need at least 2 of {samples} points")
         self.data = data.toy_gaussians(samples, 2000, overlap, derive(seed, "demo"))
-        self.overlap, self.seed, self.steps = overlap, seed, 0
+        self.overlap, self.seed, self.steps, self.by_hand = overlap, seed, 0, 0
         self._policies = {"policy": policy}
         config = CycleConfig("toy_mlp", initial, initial, acq=1, n=1, recipe="toy")
         both = list(dict.fromkeys(strategies))  # one strategy may stand on both sides
@@ -118,10 +130,7 @@ class Demo:
         if point in self.panels[side].labelled:
             raise InputError(f"point {point} is labelled already in the {SIDES[side]} panel")
         self._add(side, np.array([point]), {})
-
-    def nearest(self, x: float, y: float) -> int:
-        """Index of the point that lies nearest to a place."""
-        return int(np.square(self.points_N_2 - np.array([x, y])).sum(1).argmin())
+        self.by_hand += 1
 
     def describe(self) -> str:
         """What both panels show, in words."""
@@ -219,10 +228,7 @@ class Demo:
         return self._policies["policy"].scores(observe(query)).numpy()
 
     def _sentence(self, side: int, panel: Panel) -> str:
-        text = (
-            f"{SIDES[side].capitalize()} panel, {NAMES[panel.strategy]}: {panel.labels[-1]} labels"
-            f", accuracy {100 * panel.accuracy[-1]:.1f} %."
-        )
+        text = f"{SIDES[side].capitalize()} panel, {NAMES[panel.strategy]}: {panel.numbers()}."
         pairs = panel.shares.items()
         shares = [f"{NAMES.get(name, 'any of them')} {share:.0f} %" for name, share in pairs]
         chosen = f" Of its newest batch these experts chose as well: {', '.join(shares)}."

@@ -18,10 +18,14 @@ with extra("demo"):
     import anywidget
     import ipywidgets
     import traitlets
+    from plotly.offline import get_plotlyjs
 
 HERE = Path(__file__).parent
 SEED_DIGITS = 18
 PAUSE = 0.4  # seconds between two steps while it plays
+CLAIM = """The paper claims that a policy which imitates Entropy and CoreSet chooses diverse points,
+and especially those along the decision boundary, and is more accurate than either alone: press
+<i>Play</i>, and watch where each side's newest batch falls and whose mean accuracy is higher."""
 
 
 class Line(anywidget.AnyWidget):
@@ -35,15 +39,15 @@ class Line(anywidget.AnyWidget):
     role = traitlets.Unicode("status").tag(sync=True)
 
 
-class Fit(anywidget.AnyWidget):
-    """Keeps Plotly's figure as wide as the box of class `around`, and brings the style of all.
+class Plots(anywidget.AnyWidget):
+    """The plots that `figure.plots` describes; Plotly's library is loaded once for all of them.
 
-    `label` is what screen readers say of the figure.
+    `label` is what screen readers say of them. A click on a point sends its `point` and `side`.
     """
 
-    _esm = HERE / "fit.js"
+    _esm = get_plotlyjs() + (HERE / "plots.js").read_text()
     _css = HERE / "demo.css"
-    around = traitlets.Unicode().tag(sync=True)
+    plots: traitlets.List[dict[str, str]] = traitlets.List().tag(sync=True)
     label = traitlets.Unicode().tag(sync=True)
 
 
@@ -58,7 +62,7 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
 
     def __init__(
         self,
-        left: str = "random",
+        left: str = "entropy",
         right: str = "policy",
         overlap: float = 0.2,
         acq: int = 10,
@@ -75,20 +79,23 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
         self._start = partial(Demo, policy=scorer, samples=samples, initial=initial)
         self.demo = self._start([left, right], overlap=overlap, seed=seed)
         self._playing: asyncio.Task[None] | None = None
+        self._asks = False
         # JupyterLab has what readers press handled in another thread than what plays.
         self._lock = threading.RLock()
         self._make_controls(left, right, overlap, acq, n, seed)
         self.message, self.status, self.where = Line(role="alert"), Line(), Line()
-        self.figure, self.fit = figure.build(self.demo), Fit(around="ialelib-demo")
+        self.plots = Plots()
         self._connect()
+        settings = [self.left, self.right, self.overlap, self.seed, self.acq, self.n]
+        buttons = [self.step, self.play, self.reset, self.own]
         super().__init__(
             [
-                _row(self.left, self.right, self.overlap, self.seed),
-                _row(self.acq, self.n, self.step, self.play, self.reset),
-                self.message,
-                self.figure,
-                self.fit,
-                _row(self.side, self.point, self.add, self.where),
+                ipywidgets.HTML(CLAIM),
+                _row("controls", *settings, *buttons),
+                _row("answer", self.message, self.anew, self.keep),
+                ipywidgets.HTML(figure.legend()),
+                self.plots,
+                _row("point", self.side, self.point, self.add, self.where),
                 self.status,
             ]
         )
@@ -103,39 +110,41 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
         self.right = _control(ipywidgets.Dropdown, "Right strategy", options=names, value=right)
         about = "Overlap of the two Gaussians"
         span = {"min": 0, "max": 1, "step": 0.05, "continuous_update": False}
-        self.overlap = _control(
-            ipywidgets.FloatSlider, "Overlap", about, "270px", value=overlap, **span
-        )
+        self.overlap = _control(ipywidgets.FloatSlider, "Overlap", about, value=overlap, **span)
         about = "Of points, initial labels, weights and sub-pools; press Enter"
         late = {"value": str(seed), "continuous_update": False}
-        self.seed = _control(ipywidgets.Text, "Seed", about, "120px", **late)
+        self.seed = _control(ipywidgets.Text, "Seed", about, **late)
         about = "Labels that each side adds in a step"
-        self.acq = _control(ipywidgets.IntText, "Acquisition size", about, "170px", value=acq)
+        self.acq = _control(ipywidgets.IntText, "Acquisition size", about, value=acq)
         about = "Random points that each batch is chosen from"
-        self.n = _control(ipywidgets.IntText, "Sub-pool n", about, "170px", value=n)
+        self.n = _control(ipywidgets.IntText, "Sub-pool n", about, value=n)
         about = "Both sides choose and label one batch"
         self.step = _control(ipywidgets.Button, "Step", about)
         about = "One step after the other, until pressed again"
-        self.play = _control(ipywidgets.ToggleButton, "Play", about, "90px")
+        self.play = _control(ipywidgets.ToggleButton, "Play", about)
         self.reset = _control(ipywidgets.Button, "Reset", "Back to the initial labels")
+        self.own = _control(ipywidgets.ToggleButton, "Your point", "Choose and label a point")
+        self.anew = _control(ipywidgets.Button, "Start anew", "Lose those labels")
+        self.keep = _control(ipywidgets.Button, "Keep labels", "Go on as before")
         sides = [(side, i) for i, side in enumerate(SIDES)]
         self.side = _control(ipywidgets.Dropdown, "Panel", options=sides)
         about = "Index of a point; it is ringed in both panels"
-        self.point = _control(ipywidgets.IntText, "Point", about, "120px", value=0)
+        self.point = _control(ipywidgets.IntText, "Point", about, value=0)
         about = "Label the ringed point in that panel"
         self.add = _control(ipywidgets.Button, "Label this point", about)
 
     def _connect(self) -> None:
         for control in (self.left, self.right, self.overlap, self.seed):
-            control.observe(lambda change: self._try(self._restart), "value")
+            control.observe(lambda change: self._try(self._changed), "value")
         self.step.on_click(lambda button: self._try(self._step))
         self.reset.on_click(lambda button: self._try(self._restart))
+        self.anew.on_click(lambda button: self._try(self._start_anew))
+        self.keep.on_click(lambda button: self._try(self._go_back))
         self.play.observe(self._play, "value")
-        self.point.observe(lambda change: self._try(self._check_start), "value")
+        for control in (self.own, self.point):
+            control.observe(lambda change: self._try(self._check_start), "value")
         self.add.on_click(lambda button: self._try(self._label, self.point.value, self.side.value))
-        for side in range(len(SIDES)):
-            for name in figure.CLICKABLE:
-                figure.trace(self.figure, name, side).on_click(self._clicked(side))
+        self.plots.on_msg(self._clicked)
 
     def _try(self, action: Callable[..., None], *arguments: Any) -> bool:
         """Do it; what cannot be done is said in the message line, and leaves all as it was."""
@@ -146,14 +155,44 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
             return not failed
 
     def _check_start(self) -> None:
-        """Raises InputError while a control that restarts the demo is wrong."""
-        self._seed()
+        """Raises InputError while a question is open, or a control that restarts is wrong."""
+        self._wanted()
+        if self._asks:
+            given = f"{self.demo.by_hand} label{'s' * (self.demo.by_hand > 1)}"
+            raise InputError(f"starting anew loses {given} given by hand")
+
+    def _wanted(self) -> tuple[list[str], float, int]:
+        """Strategies, overlap and seed by the controls."""
         check_overlap(self.overlap.value)
+        return [self.left.value, self.right.value], self.overlap.value, self._seed()
+
+    def _shown(self) -> tuple[list[str], float, int]:
+        demo = self.demo
+        return [panel.strategy for panel in demo.panels], demo.overlap, demo.seed
+
+    def _changed(self) -> None:
+        """Start anew, unless the controls are back at what is shown."""
+        if self._wanted() == self._shown():
+            self._asks = False
+        else:
+            self._restart()
 
     def _restart(self) -> None:
+        """Start anew, but ask first where labels given by hand would be lost."""
         self.play.value = False
-        names = [self.left.value, self.right.value]
-        self.demo = self._start(names, overlap=self.overlap.value, seed=self._seed())
+        self._asks = self.demo.by_hand > 0
+        if not self._asks:
+            self._start_anew()
+
+    def _start_anew(self) -> None:
+        names, overlap, seed = self._wanted()
+        self.demo = self._start(names, overlap=overlap, seed=seed)
+        self._asks = False
+
+    def _go_back(self) -> None:
+        """Set the controls to what is shown; the last one to change ends the question."""
+        (self.left.value, self.right.value), self.overlap.value, seed = self._shown()
+        self.seed.value, self._asks = str(seed), False
 
     def _step(self) -> None:
         self._check_start()
@@ -168,15 +207,9 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
             raise InputError(f"the seed must be a whole number from 0, not {text!r}")
         return int(text)
 
-    def _clicked(self, side: int) -> Callable[..., None]:
-        def label(trace: Any, points: Any, state: Any) -> None:
-            # By coordinates: a page that is a step behind has other points in the same positions.
-            if points.xs:
-                point = self.demo.nearest(points.xs[0], points.ys[0])
-                self.side.value, self.point.value = side, point
-                self._try(self._label, point, side)
-
-        return label
+    def _clicked(self, plots: Plots, content: dict[str, int], buffers: Any) -> None:
+        self.side.value, self.point.value, self.own.value = content["side"], content["point"], True
+        self._try(self._label, content["point"], content["side"])
 
     def _play(self, change: Any) -> None:
         with self._lock:
@@ -196,9 +229,12 @@ class ToyDemo(ipywidgets.VBox):  # type: ignore[misc]
             return self.play.value and self._try(self._step)
 
     def _show(self) -> None:
-        figure.update(self.figure, self.demo, self.point.value)
-        self.status.value = self.fit.label = self.demo.describe()
+        self.plots.label = self.status.value = self.demo.describe()
+        self.plots.plots = figure.plots(self.demo, self.point.value if self.own.value else None)
         self.where.value = self.demo.where(self.point.value)
+        marks = {"asks": self._asks, "by-hand": self.demo.by_hand, "own": self.own.value}
+        for mark, on in marks.items():
+            (self.add_class if on else self.remove_class)(f"ialelib-{mark}")
 
 
 def _failure(action: Callable[..., None], *arguments: Any) -> str:
@@ -210,22 +246,12 @@ def _failure(action: Callable[..., None], *arguments: Any) -> str:
     return ""
 
 
-def _row(*parts: Any) -> ipywidgets.HBox:
-    return ipywidgets.HBox(parts, layout={"flex_flow": "row wrap", "align_items": "center"})
+def _row(kind: str, *parts: Any) -> ipywidgets.HBox:
+    return ipywidgets.HBox(parts).add_class(f"ialelib-{kind}")
 
 
-def _control(
-    kind: Any, description: str, tooltip: str = "", width: str = "max-content", **options: Any
-) -> Any:
-    control = kind(
-        description=description,
-        tooltip=tooltip or description,
-        layout={"width": width},
-        **options,
-    )
-    if hasattr(control.style, "description_width"):
-        control.style.description_width = "initial"
-    return control
+def _control(kind: Any, description: str, tooltip: str = "", **options: Any) -> Any:
+    return kind(description=description, tooltip=tooltip or description, **options)
 
 
 toy_demo = ToyDemo  # as notebooks call it

@@ -15,7 +15,7 @@ CELL = "import ialelib as iale\n\niale.toy_demo()"
 WAIT = 500 * browser.PATIENCE
 CONTROLS = (
     *("Left strategy", "Right strategy", "Overlap", "Seed", "Acquisition size", "Sub-pool n"),
-    *("Step", "Play", "Reset", "Panel", "Point", "Label this point"),
+    *("Step", "Play", "Reset", "Your point", "Panel", "Point", "Label this point"),
 )
 ACTIVE = """() => {
   const at = document.activeElement;
@@ -24,7 +24,7 @@ ACTIVE = """() => {
   return at.tagName === 'BUTTON' ? at.innerText.trim() : label ? label.innerText.trim() : '';
 }"""
 LONELY = """() => {
-  const first = '.subplot.x2y2 .scatterlayer .trace:first-of-type path';
+  const first = 'figure:nth-of-type(2) .scatterlayer .trace:first-of-type path';
   const points = [...document.querySelectorAll(first)];
   const middles = points.map(point => {
     const box = point.getBoundingClientRect();
@@ -57,17 +57,17 @@ def press(page: Page, name: str) -> None:
 
 
 def a_step_moves_nothing(page: Page) -> None:
-    status(page, "Step 0. Left panel, Random: 20 labels, accuracy")
+    status(page, "Step 0. Left panel, Entropy: 20 labels, accuracy")
     page.locator(".scatterlayer .point").first.wait_for()
-    page.evaluate("() => { document.querySelector('.js-plotly-plot').dataset.same = 'yes'; }")
+    page.locator(".js-plotly-plot").evaluate_all("all => all.forEach(e => e.dataset.same = 'yes')")
     before = page.evaluate(PLACES)
     press(page, "Step")
-    status(page, "Step 1. Left panel, Random: 30 labels, accuracy")
+    status(page, "Step 1. Left panel, Entropy: 30 labels, accuracy")
     status(page, "Right panel, IALE policy: 30 labels, accuracy .* %.*CoreSet .* %")
     expect(page.get_by_role("img", name=re.compile(r"^Step 1\."))).to_have_count(1)
     assert page.evaluate(PLACES) == before
     assert len(before) > 10
-    assert page.locator(".js-plotly-plot[data-same=yes]").count() == 1
+    assert page.locator(".js-plotly-plot[data-same=yes]").count() == 4
 
 
 def play_and_pause(page: Page) -> None:
@@ -80,7 +80,7 @@ def play_and_pause(page: Page) -> None:
     page.wait_for_timeout(1500)
     assert page.get_by_role("status").filter(has_text="Step").inner_text() == reached
     press(page, "Reset")
-    status(page, "Step 0. Left panel, Random: 20 labels")
+    status(page, "Step 0. Left panel, Entropy: 20 labels")
 
 
 def click_a_point(page: Page) -> None:
@@ -92,7 +92,7 @@ def click_a_point(page: Page) -> None:
         page.locator(".hoverlayer .hovertext").first.wait_for()
         page.mouse.click(x, y)
         with suppress(AssertionError):
-            return status(page, "Random: 20 labels.*Right panel, IALE policy: 21 labels", WAIT / 3)
+            return status(page, "Entropy: 20 labels.*Right panel, IALE policy: 21 labels", WAIT / 3)
     raise AssertionError("three clicks on a point label nothing")
 
 
@@ -119,7 +119,22 @@ def label_with_keys_alone(page: Page) -> None:
     reached.append(page.evaluate(ACTIVE))
     assert set(CONTROLS) <= set(reached)
     page.keyboard.press("Enter")
-    status(page, "Left panel, Random: 21 labels")
+    status(page, "Left panel, Entropy: 21 labels")
+
+
+def keep_labels_given_by_hand(page: Page) -> None:
+    """Both sides have one; a question comes before they are lost."""
+    said = page.get_by_role("status").filter(has_text="Step").inner_text()
+    for _ in range(2):
+        press(page, "Reset")
+        message(page, "Starting anew loses 2 labels given by hand.")
+        assert page.get_by_role("status").filter(has_text="Step").inner_text() == said
+        press(page, "Keep labels")
+        expect(page.get_by_role("button", name="Keep labels")).to_be_hidden(timeout=WAIT)
+    page.get_by_label("Left strategy").select_option("CoreSet")
+    message(page, "Starting anew loses 2 labels given by hand.")
+    press(page, "Start anew")
+    status(page, "Step 0. Left panel, CoreSet: 20 labels")
 
 
 def drag_the_overlap(page: Page) -> None:
@@ -165,6 +180,7 @@ PRESSES: tuple[Callable[[Page], None], ...] = (
     play_and_pause,
     click_a_point,
     label_with_keys_alone,
+    keep_labels_given_by_hand,
     drag_the_overlap,
     ask_for_too_many,
 )

@@ -59,6 +59,20 @@ def test_a_label_by_hand_on_one_side_changes_nothing_on_the_other() -> None:
     assert np.array_equal(plain.panels[0].labelled, helped.panels[0].labelled)
 
 
+def test_the_mean_so_far_is_over_labels_as_aubc_is() -> None:
+    demo = fresh()
+    assert demo.panels[0].mean == demo.panels[0].accuracy[0]
+    demo.step(9, 50)
+    demo.label(int(demo.panels[0].unlabelled[0]), side=0)
+    assert demo.by_hand == 1
+    first, second, third = demo.panels[0].accuracy
+    expected = (9 * (first + second) / 2 + (second + third) / 2) / 10
+    assert demo.panels[0].mean == pytest.approx(expected)
+    assert f"20 labels, accuracy {100 * third:.1f} %, mean so far {100 * expected:.1f} %" in (
+        demo.describe()
+    )
+
+
 def test_the_boundary_and_the_histograms_are_of_the_labelled_points() -> None:
     demo = fresh()
     demo.step(10, 50)

@@ -1,19 +1,22 @@
 """The toy demo's widget without a browser: what its controls do, and what it says."""
 
 import asyncio
+import base64
 import json
+import re
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
+import plotly.io
 import pytest
 
-from ialelib.demo import figure as demo_plots
 from ialelib.demo import widget
 from ialelib.utils.errors import InputError
 
 PROJECT = Path(__file__).parents[2]
+PARTS = ("unlabelled", "class 0", "class 1", "newest")
 SMALL: dict[str, Any] = {"samples": 120, "initial": 10, "n": 40}
 
 
@@ -22,24 +25,42 @@ def demo() -> Any:
     return widget.toy_demo(**SMALL)
 
 
+def plot(demo: Any, position: int) -> go.Figure:
+    """One of the plots as the page gets it: two planes, accuracies, shares."""
+    return plotly.io.from_json(demo.plots.plots[position]["figure"])
+
+
 def shown(demo: Any, name: str, side: int) -> Any:
-    return demo_plots.trace(demo.figure, name, side)
+    """What a plane shows under that name."""
+    (trace,) = plot(demo, side).select_traces({"name": name})
+    return trace
+
+
+def points(demo: Any, name: str, side: int) -> list[int]:
+    return [int(point) for point in sent(shown(demo, name, side).customdata)]
+
+
+def sent(values: Any) -> np.ndarray:
+    """Numbers that Plotly may have packed for the page."""
+    if isinstance(values, dict):
+        return np.frombuffer(base64.b64decode(values["bdata"]), values["dtype"])
+    return np.asarray(values)
 
 
 def test_step_adds_a_batch_and_says_so(demo: Any) -> None:
-    assert demo.status.value.startswith("Step 0. Left panel, Random: 10 labels")
+    assert demo.status.value.startswith("Step 0. Left panel, Entropy: 10 labels")
     demo.step.click()
-    assert demo.status.value.startswith("Step 1. Left panel, Random: 20 labels, accuracy ")
+    assert demo.status.value.startswith("Step 1. Left panel, Entropy: 20 labels, accuracy ")
     assert demo.message.value == ""
 
 
-def test_the_figure_shows_every_point_once_in_each_panel(demo: Any) -> None:
+def test_the_planes_show_every_point_once(demo: Any) -> None:
     for _ in range(2):
         demo.step.click()
         for side in (0, 1):
-            parts = [shown(demo, name, side).customdata for name in demo_plots.CLICKABLE]
-            assert sorted(np.concatenate(parts)) == list(range(120))
-            assert len(shown(demo, "newest", side).x) == 10
+            parts = [point for name in PARTS for point in points(demo, name, side)]
+            assert sorted(parts) == list(range(120))
+            assert len(points(demo, "newest", side)) == 10
 
 
 def test_labelled_unlabelled_and_new_points_differ_in_shape_or_size(demo: Any) -> None:
@@ -53,49 +74,51 @@ def test_labelled_unlabelled_and_new_points_differ_in_shape_or_size(demo: Any) -
 def test_the_policys_panel_shows_scores_and_shares(demo: Any) -> None:
     demo.step.click()
     panel = demo.demo.panels[1]
-    assert np.allclose(shown(demo, "unlabelled", 1).marker.color, panel.score_U)
+    assert np.allclose(sent(shown(demo, "unlabelled", 1).marker.color), panel.score_U)
     assert shown(demo, "unlabelled", 1).marker.showscale
     assert not shown(demo, "unlabelled", 0).marker.showscale
-    assert list(shown(demo, "shares", 1).x) == list(panel.shares.values())
-    assert shown(demo, "shares", 1).visible
-    assert not shown(demo, "shares", 0).visible
+    left, right = plot(demo, 3).data
+    assert sent(right.x).tolist() == list(panel.shares.values())
+    assert set(sent(left.x)) == {None}
+    assert demo.plots.plots[3]["heading"] == "What each expert would have chosen, too"
+    click(demo, "unlabelled", 1, 0)
+    assert demo.plots.plots[3]["heading"] == "The newest label is yours"
+
+
+def test_both_headings_say_the_mean_accuracy_so_far(demo: Any) -> None:
+    for _ in range(3):
+        demo.step.click()
+    for side, panel in enumerate(demo.demo.panels):
+        mean = 100 * np.dot(panel.accuracy, [1, 2, 2, 1]) / 6
+        said = re.search(r"mean so far (\S+) %</span>", demo.plots.plots[side]["heading"])
+        assert said
+        assert float(said[1]) == pytest.approx(mean, abs=0.0501)
 
 
 def test_a_page_that_is_reloaded_shows_what_is_now(demo: Any) -> None:
     demo.step.click()
-    demo.point.value = 7
-    state = demo.figure.get_state()
-    kept = {part["meta"]: part for part in state["_widget_data"] if "meta" in part}
-    assert sorted(sent(kept["left newest"]["customdata"])) == sorted(demo.demo.panels[0].newest)
-    assert sent(kept["right chosen"]["customdata"]) == [7]
-    assert "20 labels" in state["_widget_layout"]["annotations"][0]["text"]
-
-
-def sent(array: dict[str, Any]) -> list[int]:
-    """The numbers of an array as Plotly's widget sends it to a page."""
-    numbers: list[int] = np.frombuffer(array["buffer"], array["dtype"]).tolist()
-    return numbers
+    assert demo.plots.get_state()["plots"] == demo.plots.plots
+    assert points(demo, "newest", 0) == demo.demo.panels[0].newest.tolist()
+    assert "20 labels" in demo.plots.plots[0]["heading"]
 
 
 def test_histograms_grow_where_their_bars_do() -> None:
     demo = widget.toy_demo("entropy", overlap=0.6)
     demo.step.click()
-    panel, layout = demo.demo.panels[0], demo.figure.layout
+    panel = demo.demo.panels[0]
+    left, right = (plot(demo, side).layout.yaxis2.range for side in (0, 1))
     tallest = 100 * panel.histogram_C_B.sum(0).max() / len(panel.labelled)
-    assert layout.yaxis3.range[1] > tallest > 42
-    assert layout.yaxis4.range == layout.yaxis3.range
+    assert left[1] > tallest > 42
+    assert left == right
 
 
-def test_steps_keep_the_figure_its_traces_and_its_ranges(demo: Any) -> None:
-    figure, traces = demo.figure, len(demo.figure.data)
-    layout = demo.figure.layout.to_plotly_json()
+def test_steps_keep_the_plots_their_traces_and_their_axes(demo: Any) -> None:
+    before = [plot(demo, position) for position in range(4)]
     demo.step.click()
-    after = demo.figure.layout.to_plotly_json()
-    assert demo.figure is figure
-    assert len(figure.data) == traces
-    for name in layout:
-        if name not in ("annotations", "shapes"):
-            assert after[name] == layout[name]
+    for position, old in enumerate(before):
+        now = plot(demo, position)
+        assert now.layout == old.layout
+        assert [trace.name for trace in now.data] == [trace.name for trace in old.data]
 
 
 def test_reset_returns_to_the_initial_labels(demo: Any) -> None:
@@ -103,7 +126,7 @@ def test_reset_returns_to_the_initial_labels(demo: Any) -> None:
     demo.step.click()
     demo.reset.click()
     assert demo.status.value == first
-    assert len(shown(demo, "newest", 0).x) == 0
+    assert not points(demo, "newest", 0)
 
 
 def test_another_strategy_overlap_or_seed_starts_anew(demo: Any) -> None:
@@ -117,17 +140,15 @@ def test_another_strategy_overlap_or_seed_starts_anew(demo: Any) -> None:
 
 
 def click(demo: Any, name: str, side: int, position: int) -> int:
-    trace = shown(demo, name, side)
-    point = int(trace.customdata[position])
-    (handler,) = trace._click_callbacks
-    place = SimpleNamespace(xs=[float(trace.x[position])], ys=[float(trace.y[position])])
-    handler(trace, place, None)
+    """Click on a point as the page says it."""
+    point = points(demo, name, side)[position]
+    demo.plots._handle_custom_msg({"point": point, "side": side}, [])
     return point
 
 
 def test_a_click_labels_the_point_in_that_panel_only(demo: Any) -> None:
     point = click(demo, "unlabelled", 1, 3)
-    assert "Left panel, Random: 10 labels" in demo.status.value
+    assert "Left panel, Entropy: 10 labels" in demo.status.value
     assert "Right panel, IALE policy: 11 labels" in demo.status.value
     assert point in demo.demo.panels[1].labelled
     assert f"Point {point} at" in demo.where.value
@@ -135,26 +156,86 @@ def test_a_click_labels_the_point_in_that_panel_only(demo: Any) -> None:
     assert demo.message.value == f"Point {point} is labelled already in the right panel."
 
 
-def test_a_click_on_a_page_that_is_a_step_behind_labels_the_point_it_shows(demo: Any) -> None:
-    x, y = (float(shown(demo, "unlabelled", 1).__getitem__(axis)[50]) for axis in "xy")
-    point = int(shown(demo, "unlabelled", 1).customdata[50])
-    demo.step.click()
-    before = len(demo.demo.panels[1].labelled)
-    (handler,) = shown(demo, "unlabelled", 1)._click_callbacks
-    handler(shown(demo, "unlabelled", 1), SimpleNamespace(xs=[x], ys=[y]), None)
-    assert demo.point.value == point
-    said = f"Point {point} is labelled already in the right panel."
-    assert (demo.message.value == said) or len(demo.demo.panels[1].labelled) == before + 1
+def test_your_point_is_hidden_until_it_is_used(demo: Any) -> None:
+    assert not points(demo, "own", 0)
+    assert "ialelib-own" not in demo._dom_classes
+    demo.own.value = True
+    assert points(demo, "own", 0) == points(demo, "own", 1) == [0]
+    assert "ialelib-own" in demo._dom_classes
+    demo.own.value = False
+    assert not points(demo, "own", 0)
+    point = click(demo, "unlabelled", 1, 3)
+    assert points(demo, "own", 0) == [point]
+    assert "ialelib-own" in demo._dom_classes
 
 
 def test_a_point_is_chosen_ringed_and_labelled_without_a_mouse(demo: Any) -> None:
     point = int(demo.demo.panels[1].unlabelled[5])
-    demo.side.value, demo.point.value = 1, point
-    assert shown(demo, "chosen", 0).customdata.tolist() == [point]
+    demo.own.value, demo.side.value, demo.point.value = True, 1, point
+    assert points(demo, "own", 0) == [point]
     assert "right unlabelled with score 0." in demo.where.value
     demo.add.click()
     assert "right labelled" in demo.where.value
     assert "IALE policy: 11 labels" in demo.status.value
+
+
+LOSING: dict[str, Any] = {
+    "left": "coreset",
+    "right": "badge",
+    "overlap": 0.3,
+    "seed": "7",
+    "reset": None,
+}
+
+
+def lose(demo: Any, control: str) -> None:
+    """Do what starts anew."""
+    if control == "reset":
+        demo.reset.click()
+    else:
+        getattr(demo, control).value = LOSING[control]
+
+
+@pytest.mark.parametrize("control", LOSING)
+def test_a_question_comes_before_labels_given_by_hand_are_lost(demo: Any, control: str) -> None:
+    click(demo, "unlabelled", 0, 3)
+    click(demo, "unlabelled", 1, 3)
+    before, shown = demo.status.value, demo.demo
+    lose(demo, control)
+    for press in (lambda: None, demo.step.click):
+        press()
+        assert demo.message.value == "Starting anew loses 2 labels given by hand."
+        assert "ialelib-asks" in demo._dom_classes
+        assert demo.demo is shown
+        assert demo.status.value == before
+    demo.keep.click()
+    assert demo.message.value == ""
+    assert "ialelib-asks" not in demo._dom_classes
+    assert demo.demo is shown
+    assert (demo.left.value, demo.right.value) == ("entropy", "policy")
+    assert (demo.overlap.value, demo.seed.value) == (0.2, "0")
+    lose(demo, control)
+    demo.anew.click()
+    assert demo.message.value == ""
+    assert "Entropy: 10 labels" in demo.status.value or control == "left"
+    assert not demo.demo.by_hand
+    assert "ialelib-by-hand" not in demo._dom_classes
+
+
+def test_nothing_is_asked_without_labels_given_by_hand(demo: Any) -> None:
+    demo.step.click()
+    demo.reset.click()
+    assert demo.message.value == ""
+    assert demo.status.value.startswith("Step 0.")
+
+
+def test_a_control_that_is_set_back_takes_the_question_back(demo: Any) -> None:
+    click(demo, "unlabelled", 0, 3)
+    demo.left.value = "badge"
+    demo.left.value = "entropy"
+    assert demo.message.value == ""
+    demo.step.click()
+    assert demo.demo.by_hand == 1
 
 
 @pytest.mark.parametrize(
@@ -185,9 +266,9 @@ def test_bad_input_gives_a_message_and_leaves_all_as_it_was(
 
 @pytest.mark.parametrize("point", [-1, 120])
 def test_a_point_that_is_not_there_gives_a_message(demo: Any, point: int) -> None:
-    demo.point.value = point
+    demo.own.value, demo.point.value = True, point
     assert demo.where.value == f"There is no point {point}."
-    assert len(shown(demo, "chosen", 0).x) == 0
+    assert not points(demo, "own", 0)
     demo.add.click()
     assert demo.message.value == f"There is no point {point}; points are numbered 0 to 119."
 
@@ -197,21 +278,21 @@ def test_a_message_stays_while_a_control_is_wrong(demo: Any) -> None:
     demo.point.value = 5
     demo.add.click()
     assert demo.message.value == "The overlap must lie above 0 and below 1, not 0."
-    demo.overlap.value = 0.3
+    demo.overlap.value = 0.2
     assert demo.message.value == ""
 
 
 def test_an_exhausted_pool_gives_a_message_until_reset(demo: Any) -> None:
     demo.acq.value, demo.n.value = 110, 200
     demo.step.click()
-    assert "Random: 120 labels" in demo.status.value
+    assert "Entropy: 120 labels" in demo.status.value
     demo.step.click()
     assert demo.message.value == (
         "The pool is exhausted: every point of the left panel is labelled; press Reset."
     )
     demo.reset.click()
     assert demo.message.value == ""
-    assert "Random: 10 labels" in demo.status.value
+    assert "Entropy: 10 labels" in demo.status.value
 
 
 def test_play_runs_until_it_is_paused_and_lets_others_work(
@@ -257,23 +338,22 @@ def test_play_ends_with_the_pool_and_reset_ends_it(
 def test_two_policies_have_bars_side_by_side(demo: Any) -> None:
     demo.left.value = "policy"
     demo.step.click()
-    left, right = (shown(demo, "shares", side) for side in (0, 1))
-    assert left.visible
+    left, right = plot(demo, 3).data
     assert left.offset + left.width == right.offset
 
 
 def test_the_accuracy_axis_grows_when_labels_outgrow_it() -> None:
     demo = widget.toy_demo(samples=400, acq=300, n=400)
-    assert demo.figure.layout.xaxis5.range == (0, 240)
+    assert plot(demo, 2).layout.xaxis.range == (0, 240)
     demo.step.click()
-    assert demo.figure.layout.xaxis5.range == (0, 480)
+    assert plot(demo, 2).layout.xaxis.range == (0, 480)
 
 
 def test_every_control_has_words() -> None:
     demo = widget.toy_demo(**SMALL)
     choices = (demo.left, demo.right, demo.overlap, demo.seed, demo.acq, demo.n)
-    actions = (demo.step, demo.play, demo.reset, demo.side, demo.point, demo.add)
-    for control in choices + actions:
+    actions = (demo.step, demo.play, demo.reset, demo.own, demo.anew, demo.keep)
+    for control in (*choices, *actions, demo.side, demo.point, demo.add):
         assert control.description
         assert control.tooltip
 
