@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from glob import glob
 from http.client import HTTPException
 from pathlib import Path
 from statistics import NormalDist
@@ -142,7 +143,9 @@ def _places() -> list[Path]:
 
 def available() -> list[str]:
     """Names that `load` accepts: torchvision's, their samples, and files put there."""
-    dropped = {path.stem for where in _places() for path in where.glob("[!.]*.npz")}
+    # Not by pathlib, which fails at folders that it may not look into.
+    files = (name for where in _places() for name in glob("[!.]*.npz", root_dir=where))
+    dropped = {Path(name).stem for name in files}
     subsets = {f"{name}-{size}" for name in TORCHVISION for size in SUBSETS}
     return sorted(dropped | set(TORCHVISION) | subsets)
 

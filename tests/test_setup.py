@@ -174,7 +174,12 @@ def first(lines: list[str], part: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("target", "program"), [("reproduce", "snakemake"), ("test", "pytest"), ("lab", "jupyter")]
+    ("target", "program"),
+    [
+        ("reproduce", "-m ialelib.runner.console"),
+        ("test", "-m pytest"),
+        ("lab", ".venv/bin/jupyter"),
+    ],
 )
 def test_target_creates_the_missing_environment_first(
     clone: Path, target: str, program: str
@@ -184,7 +189,7 @@ def test_target_creates_the_missing_environment_first(
         first(lines, "-m venv"),
         first(lines, "-r requirements.lock"),
         first(lines, "-e ."),
-        first(lines, f".venv/bin/{program}" if program != "pytest" else "-m pytest"),
+        first(lines, program),
     ]
     assert steps == sorted(steps)
 

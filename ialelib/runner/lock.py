@@ -6,11 +6,16 @@
 import fcntl
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from ialelib.utils.errors import InputError
+
+PATIENCE = 5.0
+"""Seconds that a holder which was just killed may take to end."""
 
 
 @contextmanager
@@ -25,20 +30,29 @@ def hold(path: Path, wait: bool = False) -> Iterator[int]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if not wait:
-                raise InputError(
-                    f"another batch is at work in this folder (process {_holder(path)}); "
-                    "wait for its end, or stop it first"
-                ) from None
+        end = time.monotonic() + (0 if wait else PATIENCE)
+        while not (taken := _taken(file)) and time.monotonic() < end:
+            time.sleep(0.1)
+        if not taken and not wait:
+            raise InputError(
+                f"another batch is at work in this folder (process {_holder(path)}); "
+                "wait for its end, or stop it first"
+            )
+        if not taken:
             print(f"waiting for process {_holder(path)}, which is at this already", file=sys.stderr)
             fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
         yield file.fileno()
+
+
+def _taken(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _holder(path: Path) -> str:

@@ -253,20 +253,19 @@ def test_runs_go_to_a_temporary_folder_of_the_process_unless_named() -> None:
 
 @pytest.mark.parametrize("seen", [True, False])
 def test_results_by_hand_have_their_own_folders_and_leave_none_where_a_program_runs_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: bool
+    empty_checkout: Path, monkeypatch: pytest.MonkeyPatch, seen: bool
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("ialelib.params.base.watched", lambda: seen)
     by_hand = {"runs": "runs/interactive/{code}", "figures": "figures/interactive"}
     settings = ToyGaussians.checked(TOY | by_hand)
-    top = tmp_path if seen else temporary_folder()
+    top = empty_checkout if seen else temporary_folder()
     assert settings.runs_folder() == top / "runs/interactive" / code() / "01_toy_gaussians"
     assert settings.path("curves.csv").parent == top / "figures/interactive"
-    assert (tmp_path / "figures").exists() == seen
+    assert (empty_checkout / "figures").exists() == seen
     # A batch names other folders, and has them whoever watches.
     batch = ToyGaussians.checked(TOY | {"runs": "runs/quick", "figures": "figures/quick"})
-    assert batch.runs_folder() == tmp_path / "runs/quick/01_toy_gaussians"
-    assert batch.path("curves.csv").parent == tmp_path / "figures/quick"
+    assert batch.runs_folder() == empty_checkout / "runs/quick/01_toy_gaussians"
+    assert batch.path("curves.csv").parent == empty_checkout / "figures/quick"
 
 
 def test_runs_named_by_the_code_start_anew_after_an_edit(tmp_path: Path) -> None:
