@@ -1,10 +1,16 @@
 """Fixtures shared by all tests; they work with and without IALE_DATA in the environment."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from ialelib import data
+
+
+def pytest_configure() -> None:
+    """Heed Ctrl-C, which a shell that begins the tests in the background has them ignore."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -19,5 +19,6 @@ def test_links_to_folders_open_in_jupyterlab(tmp_path: Path) -> None:
                 page.locator("#jp-main-statusbar").get_by_text(") | Idle").wait_for()
                 page.locator(".jp-Notebook").get_by_role("link", name=name, exact=True).click()
                 shown = page.locator(".jp-MarkdownViewer, .jp-Dialog").first
-                shown.wait_for()
-                assert shown.get_by_role("heading", name=title).count() == 1
+                heading = shown.get_by_role("heading", name=title)
+                heading.first.wait_for()
+                assert heading.count() == 1
