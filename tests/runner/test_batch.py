@@ -125,8 +125,14 @@ def environment(folder: Path) -> dict[str, str]:
 
 def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     """`make`, leader of a process group of its own."""
+    own = f"BIN={Path(sys.executable).parent}", "CORES=2", "PROFILE=small"
+    return begin(folder, ["make", *own, *arguments])
+
+
+def begin(folder: Path, command: list[str]) -> "subprocess.Popen[str]":
+    """A command, leader of a process group of its own."""
     return subprocess.Popen(
-        ["make", f"BIN={Path(sys.executable).parent}", "CORES=2", "PROFILE=small", *arguments],
+        command,
         cwd=folder,
         env=environment(folder),
         stdout=subprocess.PIPE,

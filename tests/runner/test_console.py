@@ -17,7 +17,7 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from snakemake_interface_logger_plugins.common import LogEvent
-from test_batch import PROJECT, STEMS, environment, files, make, noted, small, write
+from test_batch import PROJECT, STEMS, begin, environment, files, make, noted, small, start, write
 
 from ialelib.runner import check, console, follow
 from ialelib.runner.screen import Screen
@@ -108,17 +108,8 @@ def test_ctrl_c_says_what_is_kept_and_leaves_nothing_running(
 ) -> None:
     slow = {"02_policy_training", "02_policy_training-warm"}
     write(small / "slow.txt", " ".join(slow))
-    if command[0] == "make":
-        command += [f"BIN={Path(sys.executable).parent}", "CORES=2", "PROFILE=small"]
-    process = subprocess.Popen(
-        command,
-        cwd=small,
-        env=environment(small),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    by_make = command[0] == "make"
+    process = start(small, *command[1:]) if by_make else begin(small, command)
     assert process.stdout
     assert process.stderr
     until(process.stdout, r"02_policy_training(-warm)? +started")
@@ -127,7 +118,7 @@ def test_ctrl_c_says_what_is_kept_and_leaves_nothing_running(
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     # Make itself ends by the signal, which shells call 130, too.
-    assert process.returncode == (-signal.SIGINT if command[0] == "make" else 130)
+    assert process.returncode == (-signal.SIGINT if by_make else 130)
     (sentence,) = (line for line in out.splitlines() if line.startswith("Stopped"))
     assert re.fullmatch(
         r"Stopped with \d of 6 notebooks done; what is finished, within a notebook too, is kept in "
