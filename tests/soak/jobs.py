@@ -1,14 +1,17 @@
 """Work that is killed and begun again: `python tests/soak/jobs.py JOB FOLDER`."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+from toys import TINY
+
 from ialelib.cycle import CycleConfig
-from ialelib.dagger import DaggerConfig, train_policy
+from ialelib.dagger import train_policy
 from ialelib.data import load_data, toy_gaussians
 from ialelib.experiments import paired
 from ialelib.labelling import LabelStore
-from ialelib.policy import Policy, PolicyRecipe, fresh_policy, save_policy
+from ialelib.policy import Policy, fresh_policy, save_policy
 from ialelib.utils.files import atomic
 
 CLASSES = ("bag", "boot", "coat")
@@ -27,13 +30,7 @@ def cycles(folder: Path) -> None:
 
 def training(folder: Path) -> None:
     """Algorithm 1 with checkpoints: episodes in two processes, and a policy after each."""
-    config = DaggerConfig(
-        CycleConfig("toy_mlp", initial=10, budget=40, acq=10, n=30, recipe="toy"),
-        experts=("entropy", "coreset", "badge"),
-        episodes=6,
-        validation=50,
-        policy=PolicyRecipe(epochs=3),
-    )
+    config = replace(TINY, episodes=6)
     policy, history = train_policy(toy_gaussians(300, 200), config, folder, processes=2)
     save_policy(policy, folder / "policy.safetensors")
     with atomic(folder / "table.csv") as temporary:

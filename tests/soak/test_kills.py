@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from jobs import CLASSES
 from toys import ROUNDS
 
 from ialelib.labelling import LabelStore
@@ -22,7 +23,6 @@ from ialelib.utils import workers
 JOBS, PROJECT = Path(__file__).with_name("jobs.py"), Path(__file__).parents[2]
 GONE = 10 if ROUNDS > 1 else 60
 """Seconds after which all must have ended; beside other tests a worker may take long to begin."""
-CLASSES = "bag", "boot", "coat"
 rounds = pytest.mark.parametrize("seed", range(ROUNDS))
 
 
@@ -30,7 +30,7 @@ def begin(job: str, folder: Path) -> subprocess.Popen[str]:
     """Start it, leader of a session of its own; it prints what it has confirmed."""
     return subprocess.Popen(
         [sys.executable, str(JOBS), job, str(folder)],
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        env={**os.environ, "PYTHONPATH": f"{PROJECT}{os.pathsep}{PROJECT / 'tests'}"},
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
