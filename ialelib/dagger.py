@@ -335,7 +335,7 @@ def _roll_out_all(
         delayed(_roll_out_to)(paths[number], data, config, number, policy, inside)
         for number in todo
     ]
-    parallel(min(processes, max(1, len(todo))))(tasks)
+    parallel(processes, len(todo))(tasks)
     return [kept[number] or rollouts.load_rollout(path) for number, path in paths.items()]
 
 

@@ -18,7 +18,7 @@ from ialelib.metrics import mean_interval, paired_tests
 from ialelib.models import Factory
 from ialelib.policy import GENERALIST
 from ialelib.utils import cache
-from ialelib.utils.checks import check_count, is_whole
+from ialelib.utils.checks import is_whole
 from ialelib.utils.errors import InputError
 from ialelib.utils.seeds import stream
 
@@ -88,7 +88,6 @@ def rehearse(
         InputError: input that is wrong or does not fit together, before anything is trained.
     """
     labelled_L, labels_L = labelled_set(labelled, labels, length(embeddings))
-    check_count("processes", processes)
     if not is_whole(seeds, 2):
         raise InputError(f"seeds must be 2 or more, to be compared, not {seeds!r}")
     others = [strategy for strategy in strategies if strategy != "random"]

@@ -48,7 +48,7 @@ def run_groups(groups: Sequence[Group], processes: int, label: str) -> pd.DataFr
     todo = {path: task for path, task in tasks.items() if path not in found}
     now = commit() if todo else ""
     calls = (delayed(_make)(path, task, now) for path, task in todo.items())
-    made = parallel(min(processes, max(1, len(todo))), return_as="generator_unordered")(calls)
+    made = parallel(processes, len(todo), return_as="generator_unordered")(calls)
     with resumable(next(iter(tasks)).parent):
         for _ in progress(made, len(todo), label):
             pass

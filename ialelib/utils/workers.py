@@ -21,16 +21,17 @@ SHARED = Path("/dev/shm")
 """Where memory is a folder, on systems that have it."""
 
 
-def parallel(processes: int, **options: Any) -> Parallel:
+def parallel(processes: int, tasks: int | None = None, **options: Any) -> Parallel:
     """joblib's `Parallel`, whose workers end with this process, and share arrays in our own folder.
 
     What killed runs have left there is removed, by the first call of a process. Ctrl-C is for the
-    calling process alone, which ends its workers.
+    calling process alone, which ends its workers. There are no more workers than `tasks`.
     """
     check_count("processes", processes)
+    workers = processes if tasks is None else min(processes, max(1, tasks))
     base = SHARED if os.access(SHARED, os.W_OK) else Path(tempfile.gettempdir())
     own = {"temp_folder": str(_swept(base)), "initializer": _begin}
-    return Parallel(processes, backend="loky", initargs=(progress.watched(),), **own, **options)
+    return Parallel(workers, backend="loky", initargs=(progress.watched(),), **own, **options)
 
 
 def _begin(seen: bool) -> None:
