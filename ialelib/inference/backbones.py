@@ -261,5 +261,5 @@ def read(path: Path) -> np.ndarray:
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return file["embedding_N_D"]
-    except (*UNREADABLE, AttributeError, KeyError, TypeError) as error:
+    except (*UNREADABLE, KeyError) as error:
         raise InputError(f"{path} holds no embeddings ({error})") from error

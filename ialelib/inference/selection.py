@@ -20,7 +20,14 @@ from ialelib.inference.outputs import Classify, Outputs, original, outputs_of
 from ialelib.oracle import ORACLE
 from ialelib.policy import GENERALIST, AnyPolicy, Policy, load_policy
 from ialelib.state import State, describe
-from ialelib.utils.checks import check_count, check_indices, check_name, check_whole, is_whole
+from ialelib.utils.checks import (
+    as_array,
+    check_count,
+    check_indices,
+    check_name,
+    check_whole,
+    is_whole,
+)
 from ialelib.utils.cpu import float32_on_cpu
 from ialelib.utils.errors import InputError, InputTypeError
 from ialelib.utils.progress import progress
@@ -297,9 +304,9 @@ def labelled_set(labelled: Any, labels: Any, size: int) -> tuple[np.ndarray, np.
     Raises:
         InputError: anything but different indices below `size`, and a label from 0 for each.
     """
-    labelled_L = check_indices("labelled", _array(labelled), size)
+    labelled_L = check_indices("labelled", labelled, size)
     remedy = "; number names by numpy.unique(labels, return_inverse=True)"
-    labels_L = check_whole("labels", _array(labels), remedy)
+    labels_L = check_whole("labels", labels, remedy)
     labels_L = labels_L.astype(np.int64)  # an unsigned -1 is one again
     if len(labels_L) != len(labelled_L):
         raise InputError(f"{len(labelled_L)} labelled indices, but {len(labels_L)} labels")
@@ -317,7 +324,7 @@ def _sub_pool(
     rest = len(pool.unlabelled)
     if not is_whole(acq, 1, rest):
         raise InputError(f"acq must be 1 to the {rest} unlabelled samples, not {acq!r}")
-    given = None if candidates is None else _array(candidates)
+    given = None if candidates is None else as_array("candidates", candidates)
     if given is None or given.ndim == 0:
         count = min(max(least, RATIO * acq), rest) if candidates is None else candidates
         if not is_whole(count, acq, rest):
@@ -342,17 +349,10 @@ def unmasked(candidates: Any, size: int) -> Any:
     Raises:
         InputError: a mask of another size.
     """
-    if _array(candidates).dtype != bool:
+    if as_array("candidates", candidates).dtype != bool:
         return candidates
     if np.shape(candidates) != (size,):
         raise InputError(
             f"a mask of candidates must have {size} values, not shape {np.shape(candidates)}"
         )
     return np.flatnonzero(candidates)
-
-
-def _array(values: Any) -> np.ndarray:
-    try:
-        return np.asarray(values.cpu() if isinstance(values, Tensor) else values)
-    except ValueError:  # lists of different lengths
-        raise InputError("indices and labels are lists of whole numbers, not of lists") from None

@@ -7,6 +7,7 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
+from torch import Tensor
 
 from ialelib.utils.errors import InputError, unknown
 
@@ -33,16 +34,21 @@ def check_whole(name: str, values: Any, remedy: str = "") -> np.ndarray:
     Raises:
         InputError: anything else; the message calls them `name`, and ends with the `remedy`.
     """
-    try:
-        array = np.asarray(values)
-    except ValueError:  # lists of different lengths
-        raise InputError(f"{name} must be whole numbers in one dimension{remedy}") from None
+    array = as_array(name, values)
     if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
         raise InputError(
             f"{name} must be whole numbers in one dimension, not {array.dtype} of shape "
             f"{array.shape}{remedy}"
         )
     return array
+
+
+def as_array(name: str, values: Any) -> np.ndarray:
+    """Values as an array, also a tensor of any device; InputError for lists of other lengths."""
+    try:
+        return np.asarray(values.cpu() if isinstance(values, Tensor) else values)
+    except ValueError:
+        raise InputError(f"{name} must be whole numbers, not lists of different lengths") from None
 
 
 def is_whole(value: Any, least: int, most: float = np.inf) -> bool:
