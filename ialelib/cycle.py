@@ -254,8 +254,8 @@ def check(
     names = [name_of(strategy) for strategy in strategies]
     policies = with_shipped(policies, strategies)
     model = build(config.architecture(data), seed=0)
-    for strategy in strategies:
-        if name_of(strategy) != ORACLE:
+    for name, strategy in zip(names, strategies, strict=True):
+        if name != ORACLE:
             acquisition_function(strategy, policies)
         if policy := policy_of(strategy, policies):
             policy.check(model.head.out_features, model.head.in_features)

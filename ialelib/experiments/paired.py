@@ -34,12 +34,10 @@ def compare(
     Raises:
         InputError: as `cycle.check`, before anything is run.
     """
-    check_list("seeds", seeds)
-    check_list("strategies", strategies)
-    check_count("processes", processes)
-    if not isinstance(data, DataSet):
-        check_list("data", data)
-    sets, seeds = [data] if isinstance(data, DataSet) else list(data), list(seeds)
+    data = [data] if isinstance(data, DataSet) else data
+    for name, values in {"data": data, "strategies": strategies, "seeds": seeds}.items():
+        check_list(name, values)
+    sets, seeds = list(data), list(seeds)
     if not sets or not seeds:
         raise InputError("name one data set and one seed at least")
     for one in sets:

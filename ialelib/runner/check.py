@@ -81,7 +81,11 @@ def figures() -> dict[str, list[str]]:
     Raises:
         InputError: that file cannot be read, or holds something else.
     """
-    return {figure: stems for figure, drawn in _figures().items() for stems in drawn.values()}
+    return _stems(_figures())
+
+
+def _stems(table: Mapping[str, Mapping[str, list[str]]]) -> dict[str, list[str]]:
+    return {figure: stems for figure, drawn in table.items() for stems in drawn.values()}
 
 
 def _figures() -> dict[str, dict[str, list[str]]]:
@@ -106,8 +110,9 @@ def picture(figure: str, profile: Mapping[str, Params]) -> str:
     Raises:
         InputError: as of `drawing`.
     """
-    params = profile[drawing(figure, profile, figures())]
-    (name,) = _figures()[_listed(figure, figures())]
+    table = _figures()
+    params = profile[drawing(figure, profile, _stems(table))]
+    (name,) = table[_listed(figure, table)]
     return f"{params.figures}/{params.notebook}_{name}.png"
 
 
