@@ -34,17 +34,17 @@ batch, and the classifier of D_lab with that batch, where one is trained already
 class CycleConfig:
     """What all strategies of a comparison share (Secs. 4.1 and 4.2).
 
-    `initial` class-balanced labels, then `acq` at a time, chosen from a random sub-pool of `n`,
-    until `budget` samples are labelled; the last batch is cut to fit. `classifier` is a name in
-    `models.CLASSIFIERS`, or a class of one's own (`models.Own`); `recipe` a name in
-    `recipes.RECIPES`.
+    `initial` class-balanced labels, then `acq` at a time, chosen from a random sub-pool of `n`
+    (None: from the whole pool), until `budget` samples are labelled; the last batch is cut to fit.
+    `classifier` is a name in `models.CLASSIFIERS`, or a class of one's own (`models.Own`); `recipe`
+    a name in `recipes.RECIPES`.
     """
 
     classifier: str | Factory = "cnn"
     initial: int = 20
     budget: int = 300
     acq: int = 10
-    n: int = 100
+    n: int | None = 100
     recipe: str = "fast"
 
     def check(self, data: DataSet, validation: int = 0) -> None:
@@ -54,24 +54,23 @@ class CycleConfig:
         if data.classes < 2:
             raise InputError(f"{data.name!r} has a single class; take a data set of two or more")
         self.architecture(data)
-        if min(self.initial, self.acq, self.n) < 1:
+        n = self.acq if self.n is None else self.n
+        if min(self.initial, self.acq, n) < 1:
             raise InputError("initial, acq and n must be at least 1")
-        if self.acq > self.n:
+        if self.acq > n:
             raise InputError(
-                f"acquisition size {self.acq} exceeds the sub-pool of n = {self.n}; "
-                "raise n or lower acq"
+                f"acquisition size {self.acq} exceeds the sub-pool of n = {n}; raise n or lower acq"
             )
         if self.budget < self.initial:
             raise InputError(f"budget {self.budget} is below the {self.initial} initial labels")
         last = self.budget - self.initial
         last -= min(last, (last - 1) % self.acq + 1)
-        need = self.initial + validation + last + self.n
+        need = max(self.initial + validation + last + n, self.budget + validation)
         size = len(data.train_labels)
-        if need > size or self.budget + validation > size:
+        if need > size:
             raise InputError(
-                f"budget {self.budget} with sub-pools of {self.n} and {validation} validation "
-                f"samples needs {max(need, self.budget + validation)} training samples; "
-                f"{data.name!r} has {size}"
+                f"budget {self.budget} with sub-pools of {n} and {validation} validation samples "
+                f"needs {need} training samples; {data.name!r} has {size}"
             )
 
     def architecture(self, data: DataSet) -> Architecture:
@@ -143,7 +142,7 @@ class Cycle:
         return with_members(self.job(), seeds)
 
     def sub_pool(self) -> np.ndarray:
-        """D_sub of this acquisition, n indices in random order (Alg. 1, line 6)."""
+        """D_sub of this acquisition, n indices in random order (Alg. 1, line 6); all without n."""
         return self.pool.sample(self.config.n, stream(self.seed, "sub-pool", self.labels))
 
     def rng(self, name: str) -> np.random.Generator:

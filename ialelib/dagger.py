@@ -85,6 +85,8 @@ class DaggerConfig:
             raise InputError(f"p must lie in [0, 1] or be 'decay', not {self.p}")
         if self.cycle.budget - self.cycle.initial < self.cycle.acq:
             raise InputError("the budget leaves no acquisition to learn from")
+        if self.cycle.n is None:
+            raise InputError("a policy learns from sub-pools of one size; give their size n")
         self.cycle.check(data, self.validation)
         cycles.check(data, self.cycle, () if self.tries_each_candidate else self.experts, {})
 
@@ -97,7 +99,7 @@ class DaggerConfig:
     def proposers(self) -> tuple[str, ...]:
         """Names of the batches that are ranked at each acquisition, in order."""
         if self.tries_each_candidate:
-            return tuple(f"candidate {i}" for i in range(self.cycle.n))
+            return tuple(f"candidate {i}" for i in range(self.cycle.n or 0))
         return tuple(map(name_of, self.experts))
 
     def as_dict(self) -> dict[str, Any]:

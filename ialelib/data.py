@@ -315,8 +315,10 @@ class Pool:
         self._labelled[indices] = True
         self._open[indices] = False
 
-    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
+    def sample(self, n: int | None, rng: np.random.Generator) -> np.ndarray:
         """Random sub-pool D_sub of `n` unlabelled indices, in random order (Alg. 1, line 6).
+
+        Without `n`, all of them.
 
         The order is drawn over all samples, so pools that differ in a few labels, as those of
         two strategies with the same seed do, get sub-pools that differ in as few.
@@ -326,7 +328,7 @@ class Pool:
         """
         order = rng.permutation(len(self._open))
         order = order[self._open[order]]
-        if n > len(order):
+        if n is not None and n > len(order):
             raise InputError(f"a sub-pool of {n} was asked for, but only {len(order)} are left")
         return order[:n]
 

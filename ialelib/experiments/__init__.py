@@ -5,8 +5,8 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     [
-        *("alil", "batch_sizes", "frozen", "overlap", "own_pool", "paired", "proof"),
-        *("rehearsal", "run_time", "scratch", "training_cost"),
+        *("alil", "batch_sizes", "frozen", "overlap", "own_pool", "paired", "pools"),
+        *("proof", "rehearsal", "run_time", "scratch", "training_cost"),
     ],
     {"paired": ["compare"], "rehearsal": ["Rehearsal", "rehearse"]},
 )
