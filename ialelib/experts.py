@@ -80,6 +80,28 @@ class Query:
         """Softmax probabilities of the sub-pool."""
         return self.logits_N_C.softmax(1)
 
+    def dropped_out(self, passes: int, rng: np.random.Generator) -> Tensor:
+        """Logits of the sub-pool from passes with dropout, passes x N x C (Gal et al. 2017)."""
+        drops = dropouts(self.model)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(rng.integers(2**62)))
+            try:
+                for drop in drops:
+                    drop.train()
+                return torch.stack(predict_often(self.model, self.inputs_N, passes))
+            finally:
+                for drop in drops:
+                    drop.eval()
+
+    def averaged_probs(self, passes: int, rng: np.random.Generator) -> Tensor:
+        """Mean softmax probabilities of several passes with dropout, N x C.
+
+        Those of the plain pass for a single one, or where the classifier has no dropout.
+        """
+        if passes == 1 or not dropouts(self.model):
+            return self.probs_N_C
+        return self.dropped_out(passes, rng).softmax(2).mean(0)
+
 
 Expert = Callable[[Query, int, np.random.Generator], np.ndarray]
 
@@ -149,17 +171,8 @@ def mc_dropout(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:
         InputError: the classifier has no dropout.
     """
     check_dropout(query.model)
-    drops = dropouts(query.model)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(rng.integers(2**62)))
-        try:
-            for drop in drops:
-                drop.train()
-            logits = predict_often(query.model, query.inputs_N, MC_PASSES)
-        finally:
-            for drop in drops:
-                drop.eval()
-    return top(variation_ratio(torch.stack(logits).argmax(2)), acq, rng)
+    logits = query.dropped_out(MC_PASSES, rng)
+    return top(variation_ratio(logits.argmax(2)), acq, rng)
 
 
 def ensemble(query: Query, acq: int, rng: np.random.Generator) -> np.ndarray:

@@ -14,6 +14,7 @@ from torch import Tensor
 from ialelib.experts import Query, margins
 from ialelib.features import NAMES, STATIC, Batch, misfit
 from ialelib.greedy import check_finite, check_offer
+from ialelib.utils.checks import check_count
 from ialelib.utils.cpu import one_thread
 from ialelib.utils.errors import InputError
 from ialelib.utils.rows import Rows, read
@@ -33,13 +34,16 @@ class Generalist:
 
     Feature f weighs w_f + v_f log(L / C) + u_f m for the classifier's `misfit` m. `weight_F_K`
     holds w, v and, if K is 3, u in the order of `features.NAMES`. `about` says how they were found.
+    Of a classifier with dropout it reads the mean probabilities of so many `passes` (Gal et al.
+    2017); a single one is without dropout.
 
     Raises:
-        InputError: another number of weights, or some that are not finite.
+        InputError: another number of weights, or some that are not finite; less than one pass.
     """
 
     weight_F_K: Tensor
     about: dict[str, Any] = field(default_factory=dict)
+    passes: int = 1
 
     def __post_init__(self) -> None:
         shape = tuple(self.weight_F_K.shape)
@@ -47,6 +51,7 @@ class Generalist:
             raise InputError(
                 f"the generalist needs finite weights, {len(NAMES)} x 2 or 3, not of shape {shape}"
             )
+        check_count("passes", self.passes)
 
     def check(self, classes: int, embedding: int) -> None:
         """Any number of classes and any width will do."""
@@ -56,7 +61,8 @@ class Generalist:
         labels_L = torch.from_numpy(query.labels_L)
         known = query.embedding_N_D, query.labelled_embedding_L_D, labels_L
         missed = misfit(query.labelled_logits_L_C, labels_L)
-        return self.choose(query.probs_N_C, *known, acq, rng, missed)
+        probs_N_C = query.averaged_probs(self.passes, rng)
+        return self.choose(probs_N_C, *known, acq, rng, missed)
 
     def choose(
         self,

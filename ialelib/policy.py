@@ -134,7 +134,7 @@ def save_policy(policy: AnyPolicy, path: str | Path) -> None:
     """Write a policy as safetensors; what is needed to use it, and `about`, go in the header."""
     if isinstance(policy, Generalist):
         kind, weights = GENERALIST, {"weight_F_K": policy.weight_F_K}
-        header: dict[str, Any] = {"features": NAMES}
+        header: dict[str, Any] = {"features": NAMES, "passes": policy.passes}
     else:
         kind, weights = "policy", policy.state_dict()
         header = {
@@ -201,7 +201,7 @@ def _policy(header: dict[str, Any], weights: dict[str, Tensor]) -> Policy:
 def _generalist(header: dict[str, Any], weights: dict[str, Tensor]) -> Generalist:
     if tuple(header["features"]) != NAMES:
         raise ValueError("it reads other features than those of this version")
-    return Generalist(weights["weight_F_K"], header["about"])
+    return Generalist(weights["weight_F_K"], header["about"], header.get("passes", 1))
 
 
 def fresh_policy(

@@ -129,7 +129,8 @@ def _generalist_card(policy: Generalist, history: pd.DataFrame, name: str) -> st
 A policy for any classifier, width and number of classes, trained by imitation of an oracle and by
 search over whole cycles (CMA-ES): on frozen features ("search"), and where the settings name it
 then also on classifiers trained from scratch ("scratch"). Load it with
-`ialelib.load_policy("{name}")`. Weights {policy.fingerprint()}.
+`ialelib.load_policy("{name}")`. Weights {policy.fingerprint()}. Of a classifier with dropout it
+reads the mean probabilities of {policy.passes} passes.
 
 ## Settings
 

@@ -67,7 +67,7 @@ def test_a_policy_and_its_card_change_together_or_not_at_all(
 
 def test_the_generalists_card_says_how_it_was_searched() -> None:
     about = {"search": {"generations": 2, "seed": 5}, "views": ["mnist"]}
-    policy = Generalist(torch.ones(len(NAMES), 3), about)
+    policy = Generalist(torch.ones(len(NAMES), 3), about, passes=7)
     generations = pd.DataFrame({"generation": [0, 0, 1, 1], "gain": [0.5, 0.6, 0.6, 0.7]})
     history = generations.assign(stage="search", candidate=[0, 1, 0, 1], task=0, seconds=30.0)
     results = pd.DataFrame({"strategy": ["generalist"], "aubc": [0.87654]})
@@ -78,5 +78,6 @@ def test_the_generalists_card_says_how_it_was_searched() -> None:
     for row in ("| search generations | 2 |", "| search seed | 5 |", "| search | 1 | 0.65 |"):
         assert row in card
     assert "4 cycles of the search: 2 minutes" in card
+    assert "mean probabilities of 7 passes" in card
     assert f"| {NAMES[0]} | 1.0 | 3.996 | 4.496 |" in card
     assert "| generalist | 0.8765 |" in card

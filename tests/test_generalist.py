@@ -131,16 +131,19 @@ def test_weights_that_do_not_fit_are_refused() -> None:
         iale.Generalist(torch.zeros(3, 2))
     with pytest.raises(InputError, match="finite"):
         iale.Generalist(torch.full((len(NAMES), 2), torch.nan))
+    with pytest.raises(InputError, match="passes must be a whole number from 1, not 0"):
+        iale.Generalist(torch.zeros(len(NAMES), 2), passes=0)
 
 
 def test_file_gives_the_same_policy_again(tmp_path: Path) -> None:
     path = tmp_path / "mine.safetensors"
-    made = iale.Generalist(COVERING.weight_F_K, {"seed": 3})
+    made = iale.Generalist(COVERING.weight_F_K, {"seed": 3}, passes=4)
     iale.save_policy(made, path)
     back = iale.load_policy(path)
     assert isinstance(back, iale.Generalist)
     assert back.fingerprint() == made.fingerprint() != weighing().fingerprint()
     assert back.about == {"seed": 3}
+    assert back.passes == 4
 
 
 def test_file_of_another_versions_features_is_refused(tmp_path: Path) -> None:

@@ -9,6 +9,9 @@ import pandas as pd
 from ialelib import cycle
 from ialelib.cycle import CycleConfig, Strategy, name_of, policy_of
 from ialelib.data import DataSet
+from ialelib.experts import dropouts
+from ialelib.generalist import Generalist
+from ialelib.models import build
 from ialelib.policy import AnyPolicy
 from ialelib.utils import cache
 from ialelib.utils.checks import check_count, check_kind, check_list
@@ -65,15 +68,20 @@ def tasks(
     """
     policies = cycle.with_shipped(policies, strategies)
     cycle.check(data, config, strategies, policies)
-    classifier = config.architecture(data).label
+    architecture = config.architecture(data)
+    has_dropout = bool(dropouts(build(architecture, seed=0)))
     found: dict[Path, Callable[[], pd.DataFrame]] = {}
     for seed in seeds:
         for strategy in strategies:
             name, about = name_of(strategy), config.about(data)
             policy = policy_of(strategy, policies)
             about["policy"] = policy.fingerprint() if policy else ""
+            if isinstance(policy, Generalist) and has_dropout:
+                about["passes"] = policy.passes
             if policy is None and not isinstance(strategy, str):
                 about["strategy"] = strategy
-            path = cache.table_file(folder, f"{data.name}-{classifier}-{name}-{seed:03d}", about)
+            path = cache.table_file(
+                folder, f"{data.name}-{architecture.label}-{name}-{seed:03d}", about
+            )
             found[path] = partial(cycle.run_cycle, data, config, strategy, seed, policies)
     return found

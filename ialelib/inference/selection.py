@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from ialelib import models
 from ialelib.data import Pool
@@ -165,6 +166,10 @@ class Predicted(Query):
         self.inputs_N, self.labels_L = seen.embedding_N_D.numpy(), labels_L
         self._sub_pool = seen.logits_N_C, seen.embedding_N_D
         self._labelled = known.logits_N_C, known.embedding_N_D
+
+    @override
+    def averaged_probs(self, passes: int, rng: np.random.Generator) -> Tensor:
+        return self.probs_N_C
 
 
 @dataclass(frozen=True)

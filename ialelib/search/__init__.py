@@ -4,8 +4,9 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    ["evolution", "imitation", "stages", "tasks"],
+    ["averaging", "evolution", "imitation", "stages", "tasks"],
     {
+        "averaging": ["compare_passes"],
         "evolution": ["SearchConfig", "gains_over_random", "search_policy"],
         "imitation": ["ImitationConfig", "imitate"],
         "stages": ["train_generalist"],

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -116,10 +117,12 @@ def evaluate(
     label: str = "tasks",
 ) -> pd.DataFrame:
     """AUBC of all policies on all tasks; columns task, candidate, aubc, seconds."""
-    about = {
+    about: dict[str, list[Any]] = {
         "data": [view.fingerprint for view in data],
         "policies": [policy.fingerprint() for policy in policies],
     }
+    if any(policy.passes > 1 for policy in policies):
+        about["passes"] = [policy.passes for policy in policies]
     tasks: dict[Path, Callable[[], pd.DataFrame]] = {}
     for number, seed in enumerate(seeds):
         path = cache.table_file(folder, f"task-{seed}", about)

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from ialelib.data import DataSet
+from ialelib.experts import MC_PASSES
 from ialelib.generalist import Generalist
 from ialelib.search.evolution import SearchConfig, gains_over_random, search_policy
 from ialelib.search.imitation import ImitationConfig, imitate
@@ -26,8 +27,9 @@ def train_generalist(
 
     Imitation and `search` take the views that are embeddings. With `scratch` a second search goes
     on from there, on tasks of which half or so are images, for classifiers that are trained from
-    scratch: only there the classifier's misfit counts, whose weights begin with 0. Resumable, bit
-    for bit: what is finished lies in `folder`. Returns the policy, and the table of
+    scratch: only there the classifier's misfit counts, whose weights begin with 0. The policy that
+    comes out averages passes with dropout (`averaging.compare_passes`). Resumable, bit for bit:
+    what is finished lies in `folder`. Returns the policy, and the table of
     `gains_over_random` with a column stage, "search" or "scratch".
     """
     imitation, search = imitation or ImitationConfig(), search or SearchConfig()
@@ -53,4 +55,4 @@ def train_generalist(
         wide = Generalist(torch.nn.functional.pad(policy.weight_F_K, (0, 1)))
         policy, more = searched("scratch", [*embedded, *images, *images], scratch, wide)
         table = pd.concat([table, more], ignore_index=True)
-    return replace(policy, about=about), table
+    return replace(policy, about=about, passes=MC_PASSES), table
