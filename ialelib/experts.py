@@ -4,7 +4,8 @@ Each is a function `(query, acq, rng) -> positions`: what it may look at, how ma
 choose, and a NumPy generator; it returns `acq` different positions in the sub-pool, int64.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -25,6 +26,7 @@ from ialelib.utils.errors import InputError
 MC_PASSES = 20
 ENSEMBLE_MEMBERS = 5
 DROPQUERY_PASSES = 3
+DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
 
 
 @dataclass
@@ -82,16 +84,8 @@ class Query:
 
     def dropped_out(self, passes: int, rng: np.random.Generator) -> Tensor:
         """Logits of the sub-pool from passes with dropout, passes x N x C (Gal et al. 2017)."""
-        drops = dropouts(self.model)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(rng.integers(2**62)))
-            try:
-                for drop in drops:
-                    drop.train()
-                return torch.stack(predict_often(self.model, self.inputs_N, passes))
-            finally:
-                for drop in drops:
-                    drop.eval()
+        with dropping(self.model, int(rng.integers(2**62))):
+            return torch.stack(predict_often(self.model, self.inputs_N, passes))
 
     def averaged_probs(self, passes: int, rng: np.random.Generator) -> Tensor:
         """Mean softmax probabilities of several passes with dropout, N x C.
@@ -153,9 +147,25 @@ def variation_ratio(votes_M_N: Tensor) -> np.ndarray:
     return 1.0 - counts_N_C.amax(1).numpy() / len(votes_M_N)
 
 
-def dropouts(model: nn.Module) -> list[nn.Dropout]:
+def dropouts(model: nn.Module) -> list[nn.Module]:
     """The dropout layers of a classifier."""
-    return [m for m in model.modules() if isinstance(m, nn.Dropout) and m.p > 0]
+    return [m for m in model.modules() if isinstance(m, DROPOUT) and m.p > 0]
+
+
+@contextmanager
+def dropping(model: nn.Module, seed: int) -> Iterator[None]:
+    """Dropout switched on inside the block, with masks from that seed; all else as it is."""
+    drops = dropouts(model)
+    devices = {weight.device for weight in model.parameters() if weight.device.type == "cuda"}
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        try:
+            for drop in drops:
+                drop.train()
+            yield
+        finally:
+            for drop in drops:
+                drop.eval()
 
 
 def check_dropout(model: nn.Module) -> None:

@@ -94,6 +94,7 @@ KINDS: list[tuple[Callable[..., Any], str, list[str]]] = [
     *((next_batch, argument, list(JUNK)) for argument in ("candidates", "policy", "rule")),
     (next_batch, "batch_size", list(JUNK)),
     (next_images, "layer", list(JUNK)),
+    (next_images, "passes", list(JUNK)),
     (next_images, "preprocess", NAMES),
     *((rehearse, argument, list(JUNK)) for argument in ("labelled", "labels", "seeds", "acq")),
     *((rehearse, argument, list(JUNK)) for argument in ("processes", "recipe")),

@@ -76,7 +76,7 @@ def tasks(
             name, about = name_of(strategy), config.about(data)
             policy = policy_of(strategy, policies)
             about["policy"] = policy.fingerprint() if policy else ""
-            if isinstance(policy, Generalist) and has_dropout:
+            if isinstance(policy, Generalist) and policy.passes > 1 and has_dropout:
                 about["passes"] = policy.passes
             if policy is None and not isinstance(strategy, str):
                 about["strategy"] = strategy

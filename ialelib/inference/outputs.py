@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import RLock
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ialelib.experts import dropouts, dropping
 from ialelib.models import Classifier
 from ialelib.utils.errors import InputError, InputTypeError
 
@@ -22,6 +23,10 @@ tuple."""
 NAME_IT = "name the layer whose input is the embedding in `layer`"
 HIDDEN = "of a classifier that was traced, scripted or exported give the original"
 LOCK = RLock()
+SEED = 0
+"""Of the dropout masks of several passes."""
+TINIEST = 1e-30
+"""Least mean probability of several passes, as all of a class's may be too small for a number."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Call:
 
 
 def outputs_of(
-    classifier: Classify, batches: Iterable[Tensor], layer: str | None = None
+    classifier: Classify, batches: Iterable[Tensor], layer: str | None = None, passes: int = 1
 ) -> Outputs:
     """Logits and embeddings of all batches, in evaluation mode and without gradients (Sec. 3.2).
 
@@ -56,18 +61,25 @@ def outputs_of(
     restored, also after an error. A compiled one runs as it was before, as no hook sees compiled
     layers. One thread at a time is served.
 
+    With more than one of `passes` the logits are the logarithms of the mean probabilities of so
+    many with dropout (Gal et al. 2017), always the same ones; the embedding is without it.
+
     Raises:
         InputError: no such layer, or one that ran several times; an output that is not N x C
-            logits, or of several tensors that may be; NaN or infinite values; no images.
+            logits, or of several tensors that may be; NaN or infinite values; no images; several
+            passes of a classifier without dropout layers, or of a function.
     """
     classifier = original(classifier)
     if isinstance(classifier, nn.Module):
         with _alone(), _watching(classifier, layer) as calls, _evaluating(classifier):
-            seen = [_see(classifier, batch, calls, layer) for batch in batches]
+            _check_passes(classifier, passes)
+            seen = [_see(classifier, batch, calls, layer, passes) for batch in batches]
     elif not callable(classifier):
         raise InputTypeError(
             f"a classifier is a torch module or a function, not {type(classifier).__name__}"
         )
+    elif passes > 1:
+        raise InputError("a function as classifier averages its passes itself: leave `passes` at 1")
     elif layer is None:
         seen = [_pair(classifier(batch), len(batch)) for batch in batches]
     else:
@@ -137,17 +149,38 @@ def _watched(classifier: nn.Module, layer: str | None) -> list[nn.Module]:
     return [named[layer]]
 
 
-def _see(classifier: nn.Module, batch: Tensor, calls: list[Call], layer: str | None) -> Outputs:
+def _check_passes(classifier: nn.Module, passes: int) -> None:
+    if passes > 1 and not dropouts(classifier):
+        raise InputError(
+            "`passes` averages over dropout, but the classifier has no layer like nn.Dropout: "
+            "leave it at 1"
+        )
+
+
+def _see(
+    classifier: nn.Module, batch: Tensor, calls: list[Call], layer: str | None, passes: int
+) -> Outputs:
     calls.clear()
-    output = classifier(_moved(batch, classifier))
-    given = _logits(output[0] if isinstance(classifier, Classifier) else output, len(batch))
+    inputs = _moved(batch, classifier)
+    given = _given(classifier, inputs)
     call = _last(calls, given, layer)
     if sum(other.layer is call.layer for other in calls) > 1:
         raise InputError(f"the layer with the embedding ran several times; {NAME_IT}")
     if not isinstance(call.taken, Tensor) or call.taken.shape[:1] != batch.shape[:1]:
         raise InputError(f"the input of layer {layer!r} is not a tensor with a row for each image")
     embedding = call.taken.flatten(1)
-    return Outputs(_plain(given), _plain(embedding), _weight(call, given, embedding))
+    found = Outputs(_plain(given), _plain(embedding), _weight(call, given, embedding))
+    if passes == 1:
+        return found
+    with dropping(classifier, SEED):
+        each = [_plain(_given(classifier, inputs)).softmax(1) for _ in range(passes)]
+    return replace(found, logits_N_C=torch.stack(each).mean(0).clamp(min=TINIEST).log())
+
+
+def _given(classifier: nn.Module, inputs: Tensor) -> Tensor:
+    """The logits of one pass."""
+    output = classifier(inputs)
+    return _logits(output[0] if isinstance(classifier, Classifier) else output, len(inputs))
 
 
 def _moved(batch: Tensor, classifier: nn.Module) -> Tensor:

@@ -15,6 +15,7 @@ from ialelib.generalist import Generalist, shortlist
 from ialelib.inference import adapt, selection
 from ialelib.inference.outputs import Classify, Outputs
 from ialelib.policy import GENERALIST, AnyPolicy, load_policy
+from ialelib.utils.checks import check_count
 from ialelib.utils.cpu import float32_on_cpu
 from ialelib.utils.errors import InputError, InputTypeError
 
@@ -33,8 +34,8 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
 
     While nothing is labelled, all utilities are equal: the batch is random.
 
-    `policy` is a trained policy, by name or file or itself, and no strategy; `layer` and
-    `preprocess` are as in `ialelib.next_batch`. `classes` are the labels in the order of the
+    `policy` is a trained policy, by name or file or itself, and no strategy; `layer`, `preprocess`
+    and `passes` are as in `ialelib.next_batch`. `classes` are the labels in the order of the
     classifier's logits (default: 0 to C - 1). `missing_label` stands for a missing label.
     `random_state` is of the order of equal scores.
     """
@@ -47,11 +48,13 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
         classes: Sequence[Any] | None = None,
         missing_label: Any = MISSING_LABEL,
         random_state: Any = None,
+        passes: int = 1,
     ) -> None:
         self.policy = policy
         self.layer = layer
         self.preprocess = preprocess
         self.classes = classes
+        self.passes = passes
         super().__init__(missing_label=missing_label, random_state=random_state)
 
     @override
@@ -82,6 +85,7 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
             X, y, candidates, batch_size, return_utilities
         )
         offered, mapping = self._transform_candidates(candidates, X, y, allow_only_unlabeled=True)
+        check_count("passes", self.passes)
         known = is_labeled(y, self.missing_label_)
         trained = load_policy(GENERALIST if self.policy == "auto" else self.policy)
         labels_L = self._codes(y[known])
@@ -94,7 +98,9 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
         labelled = selection.Classified(clf, X, *how).outputs(np.flatnonzero(known))
         selection.check_labels(labels_L, labelled)
         selection.check_fit(trained, labelled, labels_L)
-        asked = selection.Classified(clf, offered, *how).outputs(np.arange(len(offered)))
+        asked = selection.Classified(clf, offered, *how).outputs(
+            np.arange(len(offered)), self.passes
+        )
         if isinstance(trained, Generalist):
             picked = self._picked(trained, asked, labelled, labels_L, batch_size)
             chosen_A, some_S, score_A_S = picked

@@ -60,6 +60,7 @@ def next_batch(
     seed: int = 0,
     batch_size: int = 256,
     rule: str = "pool",
+    passes: int = 1,
     *,
     embeddings: Rows | None = None,
     logits: Rows | None = None,
@@ -99,6 +100,9 @@ def next_batch(
         batch_size: images that the classifier sees at a time.
         rule: how another embedding width is adapted to that of a policy other than the generalist:
             "pool", "signs" or "pad" (`inference.adapt.RULES`).
+        passes: of a torch classifier with dropout, how many passes with dropout on the candidates
+            are averaged. Each takes as long as the plain one. The generalist's published results
+            on networks with dropout are with 20.
         embeddings: N x D floating numbers for the whole pool: an array, also a memory-mapped one,
             or a tensor. They take the place of `classifier` and `images`, and may be those of
             `inference.extract`.
@@ -114,8 +118,9 @@ def next_batch(
     check_count("seed", seed, 0)
     check_count("batch_size", batch_size)
     check_name("rule", rule, adapt.RULES)
+    check_count("passes", passes)
     predicted = {"embeddings": embeddings, "logits": logits, "probabilities": probabilities}
-    source = _source(classifier, images, layer, preprocess, batch_size, predicted)
+    source = _source(classifier, images, layer, preprocess, batch_size, passes, predicted)
     labelled_L, labels_L = labelled_set(labelled, labels, len(source))
     pool = Pool(len(source))
     pool.label(labelled_L)
@@ -133,7 +138,8 @@ def next_batch(
     check_fit(chooser, known, labels_L, rule)
     if isinstance(source, Embedded) and isinstance(chooser, Generalist):
         sub_pool_N = source.shortlisted(sub_pool_N, acq, ties)
-    seen = source.outputs(sub_pool_N)
+    averaged = {} if isinstance(source, Embedded) else {"passes": passes}
+    seen = source.outputs(sub_pool_N, **averaged)
     return sub_pool_N[chosen(chooser, seen, known, labels_L, acq, ties, rule)]
 
 
@@ -192,9 +198,9 @@ class Classified:
     def __len__(self) -> int:
         return length(self.images)
 
-    def outputs(self, indices: np.ndarray) -> Outputs:
+    def outputs(self, indices: np.ndarray, passes: int = 1) -> Outputs:
         """Logits and embeddings of some images; raises InputError as `outputs.outputs_of`."""
-        return outputs_of(self.classifier, self._batches(indices), self.layer)
+        return outputs_of(self.classifier, self._batches(indices), self.layer, passes)
 
     def _batches(self, indices: np.ndarray) -> Iterator[Tensor]:
         """The classifier's input, a batch at a time; with a bar where it takes long."""
@@ -283,6 +289,7 @@ def _source(
     layer: str | None,
     preprocess: Preprocess | None,
     batch_size: int,
+    passes: int,
     predicted: Mapping[str, Rows | None],
 ) -> Classified | Embedded:
     """The pool, given in one of the two ways."""
@@ -290,8 +297,11 @@ def _source(
     if embeddings is not None:
         if classifier is not None or images is not None:
             raise InputError("give embeddings, or a classifier and images, not both")
-        if layer is not None or preprocess is not None:
-            raise InputError("`layer` and `preprocess` go with a classifier; embeddings need none")
+        if layer is not None or preprocess is not None or passes > 1:
+            raise InputError(
+                "`layer`, `preprocess` and `passes` go with a classifier; embeddings need none "
+                "(`probabilities` may be the mean of several passes)"
+            )
         return Embedded(embeddings, predicted["logits"], predicted["probabilities"])
     if classifier is None or images is None:
         raise InputError(
