@@ -53,6 +53,7 @@ def gains(table: pd.DataFrame, columns: int = 6) -> Figure:
     for column in axes.T:
         lowest = [ax for ax in column if ax in figure.axes][-1]
         lowest.set_xlabel("AUBC minus Random's")
+        lowest.xaxis.set_major_locator(MaxNLocator(4))
         lowest.xaxis.set_tick_params(labelbottom=True)
     return figure
 
