@@ -18,7 +18,7 @@ help:
 	@echo "make figures     the same without the gallery; make fig03a draws one figure of the paper, by its name"
 	@echo "make gallery     one page of all executed notebooks, in runs/PROFILE/gallery"
 	@echo "make test        lint, types, unit tests, and every notebook executed and its outputs compared"
-	@echo "make soak        a hundred kills at random moments, and the same results after them (half an hour)"
+	@echo "make soak        a hundred kills at random moments, twenty reloads of the demo, and the same results after them (an hour)"
 	@echo "make bench       speed and memory against plain references, in benchmarks/ (an hour; ACQ=40 for less)"
 	@echo "make lab         open the notebooks in JupyterLab"
 	@echo "make demo        an interactive Figure 1, as a web page on this machine only (THEME=dark; BROWSER=no)"
@@ -59,7 +59,7 @@ test: setup
 		-n $(CORES) --dist loadfile --no-loadscope-reorder notebooks tests
 
 soak: setup
-	IALE_SOAK=10 $(BIN)/python -m pytest tests/soak tests/runner/test_batch_kill.py
+	IALE_SOAK=10 $(BIN)/python -m pytest tests/soak tests/runner/test_batch_kill.py tests/demo/test_browser_kernels.py
 
 bench: setup
 	$(BIN)/python benchmarks/bench.py --acq $(ACQ)

@@ -16,7 +16,7 @@ from ialelib.data import UNREADABLE, DataSet
 from ialelib.inference.images import Images, length, rows
 from ialelib.inference.outputs import outputs_of
 from ialelib.recipes import has_bfloat16
-from ialelib.utils.cache import named
+from ialelib.utils.cache import named, resumable
 from ialelib.utils.checks import check_count, check_name
 from ialelib.utils.cpu import float32_on_cpu, one_thread
 from ialelib.utils.errors import InputError
@@ -90,18 +90,19 @@ def extract(
     side = size or min(max(SMALLEST, *sides), chosen.size)
     network = cache(lambda: ready(chosen, side))  # loaded only where something is left to do
     starts, embedding_N_D = range(0, total, PIECE), np.empty((0, 0), np.float16)
-    for start in progress(starts, len(starts), "pieces of images", after=2):
-        piece = rows(images, np.arange(start, min(start + PIECE, total)))
-        path = piece_file(kept, piece, chosen, side, batch_size) if kept else None
-        found = finished(path, read) if path else None
-        if found is None:
-            found = embed(network(), piece, chosen, side, batch_size)
-            if path:
-                with atomic(path) as temporary:
-                    np.savez(temporary, embedding_N_D=found)
-        if start == 0:
-            embedding_N_D = np.empty((total, found.shape[1]), np.float16)
-        embedding_N_D[start : start + PIECE] = found
+    with resumable(kept):
+        for start in progress(starts, len(starts), "pieces of images", after=2):
+            piece = rows(images, np.arange(start, min(start + PIECE, total)))
+            path = piece_file(kept, piece, chosen, side, batch_size) if kept else None
+            found = finished(path, read) if path else None
+            if found is None:
+                found = embed(network(), piece, chosen, side, batch_size)
+                if path:
+                    with atomic(path) as temporary:
+                        np.savez(temporary, embedding_N_D=found)
+            if start == 0:
+                embedding_N_D = np.empty((total, found.shape[1]), np.float16)
+            embedding_N_D[start : start + PIECE] = found
     return embedding_N_D
 
 

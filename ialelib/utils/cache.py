@@ -26,6 +26,7 @@ Group = tuple[Tasks, Mapping[str, Any]]
 IMPLICIT = ("__module__", "__dict__", "__weakref__", "__doc__", "__firstlineno__")
 SEAL = b"# sha256 "
 """Begins the last line of a finished task's table: the digest of all before it."""
+NOT_KEPT = "nothing is kept, as the call names no folder for it."
 EXACT = ("accuracy", "score", "seconds", "fit_seconds", "query_seconds")
 
 
@@ -82,27 +83,26 @@ def read_table(path: Path | io.BytesIO) -> pd.DataFrame:
 def kept_in(folder: str | Path | None) -> Iterator[Path]:
     """The folder where results are kept, or without one a temporary folder for the block."""
     if folder is not None:
-        with resumable(expanded(folder)) as kept:
+        with resumable(kept := expanded(folder)):
             yield kept
         return
     with tempfile.TemporaryDirectory(prefix="ialelib-") as temporary:
         try:
             yield Path(temporary)
         except KeyboardInterrupt:
-            raise Stopped("nothing is kept, as the call names no folder for it.") from None
+            raise Stopped(NOT_KEPT) from None
 
 
 @contextmanager
-def resumable(folder: Path) -> Iterator[Path]:
-    """A block whose interrupt says in a line that what is finished is kept in `folder`."""
+def resumable(folder: Path | None) -> Iterator[None]:
+    """A block whose interrupt says in a line that what is finished is kept in `folder`, if any."""
     try:
-        yield folder
+        yield
     except Stopped:
         raise
     except KeyboardInterrupt:
-        raise Stopped(
-            f"what is finished is kept in {folder}, and the same call goes on from there."
-        ) from None
+        kept = f"what is finished is kept in {folder}, and the same call goes on from there."
+        raise Stopped(kept if folder else NOT_KEPT) from None
 
 
 def table_file(folder: Path, start: str, about: Mapping[str, Any]) -> Path:

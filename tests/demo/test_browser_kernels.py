@@ -10,10 +10,11 @@ import psutil
 import pytest
 from demo_page import voila
 from playwright.sync_api import Page
+from toys import ROUNDS
 
 pytestmark = pytest.mark.skipif(browser.CHROMIUM is None, reason=browser.MISSING)
 PROMISED = 30  # seconds until the kernel of a page that is gone ends
-RELOADS = 6
+RELOADS = 20 if ROUNDS > 1 else 6
 DIRECT = build_opener(ProxyHandler({}))
 
 

@@ -5,6 +5,7 @@ import sys
 import urllib.request
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from typing_extensions import override
 from ialelib.data import DataSet, load_data
 from ialelib.inference import backbones
 from ialelib.inference.backbones import LITE, extract, extract_set
-from ialelib.utils.errors import InputError
+from ialelib.utils.errors import InputError, Stopped
 
 
 @pytest.fixture
@@ -207,11 +208,19 @@ def test_it_resumes_where_it_was_stopped(
 
     with monkeypatch.context() as patch:
         patch.setattr(backbones, "embed", stopped)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Stopped, match=f"finished is kept in {tmp_path}"):
             extract(images, folder=tmp_path)
     found = extract(images, folder=tmp_path)
     assert computed == [3, 3, 2]
     np.testing.assert_array_equal(found, extract(images))
+
+
+def test_an_interrupt_without_a_folder_says_that_nothing_is_kept(
+    images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backbones, "embed", Mock(side_effect=KeyboardInterrupt))
+    with pytest.raises(Stopped, match="nothing is kept"):
+        extract(images)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "foreign"])
