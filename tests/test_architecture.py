@@ -129,7 +129,7 @@ def test_importing_the_map_loads_nothing_and_no_import_runs_git(tmp_path: Path) 
         "import sys, ialelib\n"
         "heavy = {'torch', 'pandas', 'numba', 'matplotlib', 'IPython'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
-        "import ialelib.results, ialelib.params.notebooks, ialelib.params.beyond\n"
+        "import ialelib.results, ialelib.params.comparing, ialelib.params.learning\n"
         "import ialelib.demo.widget\n"
     )
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"

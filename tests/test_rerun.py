@@ -134,10 +134,19 @@ NOTEBOOKS = {
         "set(curves['strategy']) == {'generalist', 'random', 'margin'} and len(history) == 4",
     ),
     "20_from_scratch": Values(
-        {"sizes": [60], "budget": 40, "seeds": [0], "strategies": ["random", "margin"]},
+        {
+            **{"tasks": 1, "sizes": [60], "budget": 40, "seeds": [0]},
+            "strategies": ["random", "margin"],
+        },
         MORE,
         CURVES,
         "set(curves['strategy']) == {'generalist', 'policy', 'random', 'margin'}",
+    ),
+    "21_pools": Values(
+        {**MLP, "strategies": ["policy", "random", "entropy"]},
+        MORE,
+        CURVES,
+        "{'entropy', 'entropy, whole pool', 'random'} < set(curves['strategy'])",
     ),
 }
 STEMS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))

@@ -4,29 +4,24 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    ["base", "beyond", "notebooks", "types"],
+    ["base", "beyond", "comparing", "cycles", "learning", "own", "types"],
     {
         "base": ["Params"],
         "beyond": ["BeyondThePaper", "FromScratch"],
-        "notebooks": [
-            "AlilTraining",
+        "comparing": [
             "ClassCount",
-            "EmbeddingWidths",
             "ExpertAblation",
             "Exploration",
-            "Extend",
-            "Labelling",
             "LargerImages",
             "Overlap",
-            "OwnPool",
-            "PolicyTraining",
-            "RunTime",
+            "Pools",
             "Sizes",
             "Statistics",
-            "ToyGaussians",
             "TrainingCost",
             "TransferClassifiers",
             "TransferDatasets",
         ],
+        "learning": ["AlilTraining", "Extend", "PolicyTraining", "RunTime", "ToyGaussians"],
+        "own": ["EmbeddingWidths", "Labelling", "OwnPool"],
     },
 )

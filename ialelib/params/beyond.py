@@ -1,5 +1,6 @@
 """Parameters of the notebooks beyond the paper: one class each."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from typing_extensions import override
@@ -10,7 +11,7 @@ from ialelib.experiments import alil, frozen
 from ialelib.generalist import Generalist
 from ialelib.oracle import ORACLE
 from ialelib.params.base import Params
-from ialelib.params.notebooks import can_transfer
+from ialelib.params.cycles import can_transfer
 from ialelib.params.types import (
     NOTHING,
     BaselineName,
@@ -34,6 +35,12 @@ from ialelib.search.evolution import SearchConfig
 from ialelib.search.imitation import ImitationConfig
 from ialelib.search.tasks import SOURCES, Source, views
 from ialelib.utils.errors import InputError
+
+
+def known_sources(names: Sequence[str]) -> list[Source]:
+    """Sources by name: those of the generalist's training as they are there, others whole."""
+    known = {source.name: source for source in SOURCES}
+    return [known.get(name, Source(name)) for name in names]
 
 
 class BeyondThePaper(
@@ -88,8 +95,7 @@ class BeyondThePaper(
 
     def chosen(self) -> list[Source]:
         """The sources: those of the generalist's training as they are there, others whole."""
-        known = {source.name: source for source in SOURCES}
-        found = [known.get(name, Source(name)) for name in self.sources]
+        found = known_sources(self.sources)
         return [replace(one, samples=min(one.samples, self.samples)) for one in found]
 
     def views(self) -> list[data.DataSet]:
@@ -143,11 +149,16 @@ class BeyondThePaper(
 class FromScratch(
     Params,
     notebook="20_from_scratch",
-    tables=("aubc", "curves", "tests"),
+    tables=("passes", "aubc", "curves", "tests"),
     pictures=("gains", "curves"),
 ):
     """Parameters of 20_from_scratch."""
 
+    sources: Several[DataSetName]
+    """Whose images tell how many passes with dropout to average."""
+    tasks: PositiveInt
+    """Drawn from these, to compare the numbers of `passes`."""
+    passes: Several[PositiveInt]
     datasets: Several[DataSetName]
     classifiers: Several[ClassifierName]
     sizes: Several[PositiveInt]
@@ -167,6 +178,10 @@ class FromScratch(
     def cycle_config(self) -> CycleConfig:
         """What all cycles share; classifier and sub-pool differ."""
         return CycleConfig(**self.named(CycleConfig))
+
+    def source_images(self) -> list[data.DataSet]:
+        """The images of the sources; of those of the generalist's training, the same part."""
+        return views([replace(source, views=("images",)) for source in known_sources(self.sources)])
 
     def policies(self) -> dict[str, AnyPolicy]:
         """Both policies by the names of their strategies."""

@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = lazy.attach(
     __name__,
     [
         *("acquisition", "curves", "generalist", "images", "overlap", "panels", "ranks"),
-        *("rehearsal", "run_time", "sizes", "studies", "style", "toy", "training_cost"),
+        *("pools", "rehearsal", "run_time", "sizes", "studies", "style", "toy", "training_cost"),
     ],
     {
         "curves": ["aubc_gains", "learning_curves", "policy_training"],

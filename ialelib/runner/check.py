@@ -17,7 +17,7 @@ from ialelib.utils.extras import extra
 with extra("batch"):
     import yaml
 
-from ialelib.params import beyond, notebooks
+from ialelib.params import beyond, comparing, learning, own
 from ialelib.params.base import Params
 from ialelib.params.types import NOTHING, Made
 from ialelib.policy import Policy
@@ -27,7 +27,8 @@ from ialelib.utils.files import expanded, project, set_aside
 
 NOTEBOOKS: dict[str, type[Params]] = {
     each.notebook: each
-    for each in [*vars(notebooks).values(), *vars(beyond).values()]
+    for room in (learning, comparing, own, beyond)
+    for each in vars(room).values()
     if isinstance(each, type) and issubclass(each, Params) and "notebook" in vars(each)
 }
 

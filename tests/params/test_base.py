@@ -12,7 +12,8 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from ialelib.params.base import code
-from ialelib.params.notebooks import Overlap, PolicyTraining, ToyGaussians, TransferDatasets
+from ialelib.params.comparing import Overlap, TransferDatasets
+from ialelib.params.learning import PolicyTraining, ToyGaussians
 from ialelib.utils.errors import InputError
 from ialelib.utils.workers import temporary_folder
 
@@ -121,7 +122,7 @@ def test_of_takes_the_fields_where_cells_are_run_without_being_kept() -> None:
 def test_of_works_in_ipython_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VIRTUAL_ENV", raising=False)  # of a shell where another one is active
     shell = InteractiveShell()
-    for source in (cell(TOY), "from ialelib.params.notebooks import ToyGaussians"):
+    for source in (cell(TOY), "from ialelib.params.learning import ToyGaussians"):
         shell.run_cell(source, store_history=True)
     shell.run_cell("settings = ToyGaussians.of(globals())", store_history=True)
     assert shell.user_ns["settings"] == ToyGaussians(**TOY)

@@ -11,7 +11,7 @@ from test_base import CYCLES, TOY, TRAINING
 
 from ialelib import data, params, policy
 from ialelib.params.base import Params
-from ialelib.params.notebooks import AlilTraining, PolicyTraining, ToyGaussians
+from ialelib.params.learning import AlilTraining, PolicyTraining, ToyGaussians
 from ialelib.runner.check import NOTEBOOKS, batch, main, read
 from ialelib.utils.errors import InputError
 
@@ -321,7 +321,7 @@ def test_no_two_shipped_files_leave_the_same(
 
 def test_every_profile_has_a_file_for_every_notebook() -> None:
     expected = {f"params/{p}/{n}.yaml" for p in ("quick", "cpu", "paper") for n in NOTEBOOKS}
-    assert len(NOTEBOOKS) == 20
+    assert len(NOTEBOOKS) == 21
     assert set(SHIPPED) >= expected
 
 

@@ -9,8 +9,10 @@ import yaml
 
 from ialelib.features import NAMES
 from ialelib.generalist import Generalist
-from ialelib.params.beyond import BeyondThePaper, FromScratch
+from ialelib.params.beyond import BeyondThePaper, FromScratch, known_sources
+from ialelib.params.comparing import Pools
 from ialelib.policy import Policy, save_policy
+from ialelib.search.tasks import SOURCES, Source
 from ialelib.utils.errors import InputError
 
 PROJECT = Path(__file__).parents[2]
@@ -23,6 +25,7 @@ def quick(name: str) -> dict[str, Any]:
 
 QUICK = quick("19_beyond_the_paper")
 SCRATCH = quick("20_from_scratch")
+POOLS = quick("21_pools")
 
 
 @pytest.fixture
@@ -106,6 +109,14 @@ def test_odd_classes_are_unseen_by_a_policy_that_learned_from_even_ones_only(
         BeyondThePaper.checked(whole | odd)
 
 
+def test_sources_of_the_passes_are_images_of_the_trainings_own_part() -> None:
+    (images,) = FromScratch.checked(SCRATCH).source_images()
+    assert (images.name, images.train_inputs.shape[1:]) == ("mnist-10k", (28, 28))
+    mnist = known_sources(["mnist"])[0]
+    assert mnist in SOURCES
+    assert known_sources(["fmnist"]) == [Source("fmnist")]
+
+
 def test_both_policies_run_beside_the_strategies() -> None:
     params = FromScratch.checked(SCRATCH)
     assert params.names() == ["generalist", "policy", "random", "badge", "uherding"]
@@ -132,3 +143,20 @@ def test_both_policies_run_beside_the_strategies() -> None:
 def test_what_cannot_run_from_scratch_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         FromScratch.checked(SCRATCH | change)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"strategies": ["policy", "entropy"]}, "'random' is missing"),
+        ({"strategies": ["random", "entropy"]}, "parameter 'strategies': 'policy', and others"),
+        ({"strategies": ["policy", "random", "oracle"]}, "but not 'oracle'"),
+        ({"acq": 101}, "exceeds the sub-pool of n = 100"),
+        ({"n": 8000}, "needs 8040 training samples"),
+        ({"classifier": "toy_mlp"}, "parameter 'policy': .*embedding"),
+    ],
+)
+def test_pools_that_cannot_be_compared_are_refused(change: dict[str, Any], message: str) -> None:
+    assert Pools.checked(POOLS).policies().keys() == {"policy"}
+    with pytest.raises(InputError, match=message):
+        Pools.checked(POOLS | change)

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from ialelib.cycle import CycleConfig
-from ialelib.params import notebooks
-from ialelib.params.notebooks import EmbeddingWidths, Labelling, OwnPool
+from ialelib.params import own
+from ialelib.params.own import EmbeddingWidths, Labelling, OwnPool
 from ialelib.utils.errors import InputError
 
 
@@ -79,10 +79,10 @@ def test_labels_given_by_hand_are_kept_apart_from_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Labelling.checked(LABELS)
-    monkeypatch.setattr(notebooks, "watched", lambda: False)
+    monkeypatch.setattr(own, "watched", lambda: False)
     assert settings.label_file(tmp_path).parent == tmp_path
-    monkeypatch.setattr(notebooks, "watched", lambda: True)
-    monkeypatch.setattr(notebooks, "project", lambda: tmp_path / "project")
+    monkeypatch.setattr(own, "watched", lambda: True)
+    monkeypatch.setattr(own, "project", lambda: tmp_path / "project")
     assert settings.label_file(tmp_path) == tmp_path / "project/labels/fmnist-10k.sqlite"
 
 

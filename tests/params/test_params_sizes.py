@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from test_base import CYCLES
 
-from ialelib.params.notebooks import AlilTraining, RunTime, Sizes
+from ialelib.params.comparing import Sizes
+from ialelib.params.learning import AlilTraining, RunTime
 from ialelib.utils.errors import InputError
 
 SIZES: dict[str, Any] = CYCLES | {

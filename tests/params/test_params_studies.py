@@ -8,7 +8,7 @@ import torch
 from test_base import CYCLES
 
 from ialelib import policy
-from ialelib.params.notebooks import ExpertAblation
+from ialelib.params.comparing import ExpertAblation
 from ialelib.state import CLASS_FREE
 from ialelib.utils.errors import InputError
 

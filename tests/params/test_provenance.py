@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from test_base import TOY
 
-from ialelib.params.notebooks import ToyGaussians
+from ialelib.params.learning import ToyGaussians
 from ialelib.results import provenance, publish
 from ialelib.utils import cache
 from ialelib.utils import machine as machine_module

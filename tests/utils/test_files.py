@@ -15,7 +15,7 @@ from ialelib import data, labelling, policy
 from ialelib.cycle import CycleConfig
 from ialelib.experiments import compare
 from ialelib.inference import next_batch
-from ialelib.params.notebooks import ToyGaussians
+from ialelib.params.learning import ToyGaussians
 from ialelib.runner import check
 from ialelib.utils import files
 from ialelib.utils.errors import InputError
