@@ -33,6 +33,7 @@ from ialelib.training import correct_mask, fit_many
 from ialelib.utils import cache
 from ialelib.utils.cache import identity
 from ialelib.utils.checks import check_fields
+from ialelib.utils.core import core
 from ialelib.utils.cpu import one_thread
 from ialelib.utils.errors import InputError
 from ialelib.utils.files import finished
@@ -366,6 +367,7 @@ def _refit(
         "dataset": dataset,
         "episodes": episode,
         "losses": losses,
+        "core": core(),
         "imitation": config.as_dict(),
     }
     policies.save_policy(policy, path)

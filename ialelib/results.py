@@ -13,11 +13,13 @@ from ialelib import policy as policies
 from ialelib.features import NAMES
 from ialelib.generalist import Generalist
 from ialelib.policy import AnyPolicy, Policy
+from ialelib.utils.cache import UNKNOWN
+from ialelib.utils.core import core
 from ialelib.utils.files import atomic, project
 from ialelib.utils.machine import commit, machine
 
 PACKAGES = ("ialelib", "torch", "numpy", "pandas", "scipy")
-SOURCES = ("dataset", "seed", "commit")
+SOURCES = ("dataset", "seed", "commit", "core")
 MOMENTS = {
     "1 label per class": (1, 0.0),
     "20 labels per class": (20, 0.0),
@@ -53,9 +55,9 @@ def publish(
 
     Columns of seconds are left out unless `timings` are what the table is about (14_run_time):
     only they differ between runs. Added are, where the table has no such
-    column, dataset and seed (all that went into it), profile, params (a digest), commit,
-    machine and versions. For a table that sums up another, `of`, the first two and the commit are
-    all of that one's.
+    column, dataset and seed (all that went into it), profile, params (a digest), commit, core,
+    machine and versions. For a table that sums up another, `of`, the first two, the commit and
+    the core are all of that one's.
     """
     passing = [] if timings else [name for name in table if str(name).endswith("seconds")]
     lasting = table.drop(columns=passing)
@@ -77,6 +79,7 @@ def provenance(settings: Settings) -> dict[str, str]:
         "profile": parts[1] if parts[0] == "figures" and len(parts) > 1 else "own",
         "params": digest,
         "commit": commit(),
+        "core": core(),
         "machine": machine(),
         "versions": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
     }
@@ -159,6 +162,7 @@ interval, Wilcoxon's p and that p corrected by Holm.
 def _imitation_card(policy: Policy, history: pd.DataFrame, name: str) -> str:
     config = dict(policy.about["imitation"])
     rows = {"dataset": policy.about["dataset"], **config.pop("setting"), **config}
+    rows["core"] = policy.about.get("core", UNKNOWN)
     minutes = history["seconds"].sum(skipna=False) / 60
     cost = f"{minutes:.0f} minutes of roll-outs" if pd.notna(minutes) else "time not recorded"
     return f"""# Policy {name}

@@ -10,7 +10,7 @@ from ialelib.metrics import aubc_table
 from ialelib.plots.panels import TICK, curve_panel, one_legend, panels, seeds_and_mean
 from ialelib.plots.style import COLOURS, shown, styles
 
-NOT_EXPERTS = ["episode", "loss", "acted", "seconds", "params", "commit"]
+NOT_EXPERTS = ["episode", "loss", "acted", "seconds", "params", "commit", "core"]
 """Columns of a history that hold other numbers than an expert's share of wins."""
 
 

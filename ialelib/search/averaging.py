@@ -45,7 +45,7 @@ def compare_passes(
             "recipe": [task.config.recipe for task in drawn],
         }
     )
-    return table.join(about, on="task")[["task", *about, "passes", "aubc", "commit"]]
+    return table.join(about, on="task")[["task", *about, "passes", "aubc", "commit", "core"]]
 
 
 def gains(table: pd.DataFrame) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from ialelib.experts import MC_PASSES
 from ialelib.generalist import Generalist
 from ialelib.search.evolution import SearchConfig, gains_over_random, search_policy
 from ialelib.search.imitation import ImitationConfig, imitate
+from ialelib.utils.core import core
 
 
 def train_generalist(
@@ -39,6 +40,7 @@ def train_generalist(
         "views": [f"{view.name}, {view.classes} classes, {view.fingerprint}" for view in data],
         "imitation": asdict(imitation),
         "search": asdict(search),
+        "core": core(),
     }
 
     def searched(

@@ -14,6 +14,7 @@ import joblib
 import pandas as pd
 from joblib import delayed
 
+from ialelib.utils.core import core
 from ialelib.utils.errors import InputError, Stopped
 from ialelib.utils.files import atomic, digest, expanded, finished
 from ialelib.utils.machine import commit
@@ -26,6 +27,7 @@ Group = tuple[Tasks, Mapping[str, Any]]
 IMPLICIT = ("__module__", "__dict__", "__weakref__", "__doc__", "__firstlineno__")
 SEAL = b"# sha256 "
 """Begins the last line of a finished task's table: the digest of all before it."""
+UNKNOWN = "unknown"
 NOT_KEPT = "nothing is kept, as the call names no folder for it."
 EXACT = ("accuracy", "score", "seconds", "fit_seconds", "query_seconds")
 
@@ -35,8 +37,8 @@ def run(tasks: Tasks, processes: int, label: str) -> pd.DataFrame:
 
     A finished table is the CSV file that names its task, and is read back instead of computed
     again; the name must therefore say all that the table depends on. Its last line is a digest; a
-    file that does not fit its digest is set aside, and computed again. A column `commit` says which
-    code computed it, as that may have changed between two runs.
+    file that does not fit its digest is set aside, and computed again. Columns `commit` and `core`
+    (`core.core`) say which code computed it, as that may have changed between two runs.
     """
     return run_groups([(tasks, {})], processes, label)
 
@@ -47,7 +49,7 @@ def run_groups(groups: Sequence[Group], processes: int, label: str) -> pd.DataFr
     kept = {path: finished(path, _sealed) for path in tasks}
     found = {path: table for path, table in kept.items() if table is not None}
     todo = {path: task for path, task in tasks.items() if path not in found}
-    now = commit() if todo else ""
+    now = {"commit": commit(), "core": core()} if todo else {}
     calls = (delayed(_make)(path, task, now) for path, task in todo.items())
     made = parallel(processes, len(todo), return_as="generator_unordered")(calls)
     with resumable(next(iter(tasks)).parent):
@@ -58,8 +60,8 @@ def run_groups(groups: Sequence[Group], processes: int, label: str) -> pd.DataFr
     return pd.concat(tables, ignore_index=True)
 
 
-def _make(path: Path, task: Callable[[], pd.DataFrame], commit: str) -> None:
-    text = task().assign(commit=commit).to_csv(index=False).encode()
+def _make(path: Path, task: Callable[[], pd.DataFrame], code: Mapping[str, str]) -> None:
+    text = task().assign(**code).to_csv(index=False).encode()
     with atomic(path) as temporary:
         temporary.write_bytes(text + SEAL + digest(text).encode() + b"\n")
 
@@ -73,10 +75,10 @@ def _sealed(path: Path) -> pd.DataFrame:
 
 
 def read_table(path: Path | io.BytesIO) -> pd.DataFrame:
-    """Read a table back to the last digit; an older one was made by an "unknown" commit."""
-    exact = {**dict.fromkeys(EXACT, float), "chosen": str, "commit": str}
+    """Read a table back to the last digit; of an older one commit or core are "unknown"."""
+    exact = {**dict.fromkeys(EXACT, float), "chosen": str, "commit": str, "core": str}
     table = pd.read_csv(path, converters=exact, keep_default_na=False, comment="#")
-    return table if "commit" in table else table.assign(commit="unknown")
+    return table.assign(**{name: UNKNOWN for name in ("commit", "core") if name not in table})
 
 
 @contextmanager

@@ -30,7 +30,7 @@ def test_a_table_is_published_whole_but_for_its_seconds(tmp_path: Path) -> None:
     back = cache.read_table(tmp_path / TABLE)
     pd.testing.assert_frame_equal(back[list(CURVES)], CURVES)
     added = [name for name in back if name not in CURVES]
-    assert added == ["profile", "params", "commit", "machine", "versions"]
+    assert added == ["profile", "params", "commit", "core", "machine", "versions"]
     assert list(tmp_path.iterdir()) == [tmp_path / TABLE]
 
 
