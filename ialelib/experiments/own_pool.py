@@ -14,8 +14,6 @@ from torch import Tensor, nn
 
 from ialelib.cycle import Cycle, CycleConfig, joined
 from ialelib.data import DataSet, Pool, balanced
-from ialelib.experts import dropouts
-from ialelib.generalist import Generalist
 from ialelib.inference import selection
 from ialelib.metrics import mean_interval, paired_gains
 from ialelib.models import Classifier
@@ -80,11 +78,6 @@ def fresh(network: Network, width: int, seed: int) -> nn.Module:
         return network(width)
 
 
-def passes_of(policy: AnyPolicy | None, model: nn.Module) -> int:
-    """How many passes with dropout a policy asks for; one of a classifier without dropout."""
-    return policy.passes if isinstance(policy, Generalist) and dropouts(model) else 1
-
-
 @dataclass(frozen=True)
 class Setup:
     """Classifiers made by `network`, trained afresh for `steps` batches at each labelled set.
@@ -129,7 +122,6 @@ class Setup:
                     preprocess=to_input,
                     seed=seed,
                     rule=rule,
-                    passes=passes_of(policy, model),
                 )
             return row | {"chosen": joined(batch)}, batch, None
 
@@ -160,11 +152,7 @@ class Setup:
         found: dict[Path, Callable[[], pd.DataFrame]] = {}
         for seed in seeds:
             for name, policy in policies.items():
-                own: dict[str, Any] = (
-                    {"policy": policy.fingerprint(), "rule": rule} if policy else {}
-                )
-                if (passes := passes_of(policy, self.network(self.width))) > 1:
-                    own["passes"] = passes
+                own = {"policy": policy.fingerprint(), "rule": rule} if policy else {}
                 start = f"{self.data.name}-{self.width}-{name}-{seed:03d}"
                 path = cache.table_file(folder, start, about | own)
                 found[path] = partial(self.cycle, name, seed, policy, rule)

@@ -14,7 +14,6 @@ from ialelib import metrics, policy
 from ialelib.cycle import CycleConfig
 from ialelib.data import DataSet
 from ialelib.experiments import own_pool
-from ialelib.generalist import Generalist
 from ialelib.utils import cache
 from ialelib.utils.errors import InputError
 
@@ -61,23 +60,6 @@ def test_finished_cycles_are_read_back_and_changed_ones_are_not(
     run(*given, replace(SIZES, acq=10), STEPS, {"random": None}, [0], tmp_path)
     run(small_digits, network, 64, SIZES, STEPS, {"random": None}, [0], tmp_path)
     assert len(list(tmp_path.iterdir())) == 3
-
-
-def test_the_generalist_averages_its_passes_where_there_is_dropout(
-    small_digits: DataSet, tmp_path: Path
-) -> None:
-    trained = policy.load_policy("generalist")
-    assert isinstance(trained, Generalist)
-
-    def first(passes: int, made: own_pool.Network) -> str:
-        given = {"generalist": replace(trained, passes=passes)}
-        curve = run(small_digits, made, 128, SIZES, 20, given, [0], tmp_path)
-        return str(curve["chosen"].iloc[0])
-
-    assert first(1, own_pool.small_cnn) != first(8, own_pool.small_cnn)
-    kept = len(list(tmp_path.iterdir()))
-    assert first(1, network) == first(8, network)
-    assert len(list(tmp_path.iterdir())) == kept + 1
 
 
 def test_rules_run_at_every_width_but_the_policy_s_own(
