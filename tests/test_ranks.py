@@ -119,6 +119,16 @@ def test_ranks_by_hand() -> None:
     assert ranks.tolist() == [1.25, 2.25, 2.5]
 
 
+def test_data_sets_are_ranked_by_their_means_whatever_the_seeds() -> None:
+    one = curves({"a": [0.5, 0.9], "b": [0.6, 0.7], "c": [0.4, 0.7]}, "one")
+    other = curves({"a": [0.1, 0.1], "b": [0.2, 0.2], "c": [0.3, 0.3]}, "other")
+    assert mean_ranks(pd.concat([one, other])).to_dict() == {"a": 2.0, "b": 2.0, "c": 2.0}
+    twice = pd.concat([other, other.assign(seed=other["seed"] + 2)])
+    many = pd.concat([curves({"a": [0.5] * 4, "b": [0.6] * 4, "c": [0.4] * 4}, "one"), twice])
+    few = pd.concat([curves({"a": [0.5] * 2, "b": [0.6] * 2, "c": [0.4] * 2}, "one"), other])
+    assert friedman(many) == friedman(few) > 0.05
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_ranks_add_up(seed: int) -> None:
@@ -160,4 +170,7 @@ def test_figures_show_every_strategy() -> None:
     ranks = rank_plots.critical_differences(table)
     shown = [text.get_text() for text in ranks.axes[0].get_yticklabels()]
     assert shown == ["IALE policy", "BADGE", "Random"]
-    assert "6 runs" in ranks.axes[0].get_title()
+    assert "6 seeds" in ranks.axes[0].get_title()
+    three = [curves({"random": RANDOM, "policy": GOOD}, name) for name in ("a", "b", "c")]
+    title = rank_plots.critical_differences(pd.concat(three)).axes[0].get_title()
+    assert title.startswith("3 data sets") and f"{critical_difference(2, 3):.2f}" in title

@@ -6,7 +6,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from ialelib.metrics import critical_difference, groups, mean_ranks
+from ialelib.metrics import blocks, critical_difference, groups, mean_ranks
 from ialelib.plots.panels import panels
 from ialelib.plots.style import shown, styles
 
@@ -28,8 +28,8 @@ def penalty_matrix(matrix: pd.DataFrame, datasets: int) -> Figure:
 
 def critical_differences(curves: pd.DataFrame) -> Figure:
     """Mean ranks of AUBC; bars join strategies that Nemenyi's test does not tell apart."""
-    ranks, runs = mean_ranks(curves), len(curves.groupby(["dataset", "seed"]))
-    difference = critical_difference(len(ranks), runs)
+    ranks, count = mean_ranks(curves), len(blocks(curves))
+    difference = critical_difference(len(ranks), count)
     figure, ax = plt.subplots(figsize=(10, 0.9 + 0.42 * len(ranks)), layout="constrained")
     looks = styles(curves["strategy"].unique())
     for y, (name, rank) in enumerate(ranks.items()):
@@ -41,6 +41,7 @@ def critical_differences(curves: pd.DataFrame) -> Figure:
     ax.invert_yaxis()
     ax.set(xlabel="mean rank of AUBC (1 is best)", xlim=(1, len(ranks)))
     ax.set_xticks(np.arange(1, len(ranks) + 1))
-    ax.set_title(f"{runs} runs; bars join what differs by less than {difference:.2f} ranks")
+    kind = "seeds" if curves["dataset"].nunique() == 1 else "data sets"
+    ax.set_title(f"{count} {kind}; bars join what differs by less than {difference:.2f} ranks")
     sns.despine(ax=ax)
     return figure
