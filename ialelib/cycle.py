@@ -47,9 +47,14 @@ class CycleConfig:
     n: int | None = 100
     recipe: str = "fast"
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+        for name in ("initial", "budget", "acq", "n"):  # those of NumPy may overflow
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, int(value))
+
     def check(self, data: DataSet, validation: int = 0) -> None:
         """Raises InputError if a cycle of these numbers cannot run on that data set."""
-        check_fields(self)
         recipe(self.recipe)
         if data.classes < 2:
             raise InputError(f"{data.name!r} has a single class; take a data set of two or more")

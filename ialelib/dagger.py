@@ -34,7 +34,7 @@ from ialelib.utils import cache
 from ialelib.utils.cache import identity
 from ialelib.utils.checks import check_fields
 from ialelib.utils.core import core
-from ialelib.utils.cpu import one_thread
+from ialelib.utils.cpu import float32_on_cpu, one_thread
 from ialelib.utils.errors import InputError
 from ialelib.utils.files import finished
 from ialelib.utils.progress import progress
@@ -115,6 +115,7 @@ class DaggerConfig:
         return 0.9**episode if self.p == "decay" else float(self.p)
 
 
+@float32_on_cpu()
 def train_policy(
     data: DataSet,
     config: DaggerConfig,

@@ -1,5 +1,6 @@
 """Images, embeddings and the toy Gaussians as arrays; the pool of an active-learning cycle."""
 
+import lzma
 import os
 import re
 import zipfile
@@ -35,6 +36,9 @@ UNREADABLE = (
     ValueError,
     TypeError,
     NotImplementedError,
+    RuntimeError,
+    MemoryError,
+    lzma.LZMAError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -43,7 +47,8 @@ ARCHIVE = b"PK\x03\x04"
 OTHERS = {
     rb"$": "it is empty",
     rb"version https://git-lfs": "it is a pointer of Git LFS, whose file `git lfs pull` fetches",
-    rb"(?i)\s*<(!doctype|html|head|\?xml)": "it is a web page, as downloads are that were refused",
+    rb"(?i)(\xef\xbb\xbf)?\s*<(!doctype|html|head|\?xml)": "it is a web page, as downloads are "
+    "that were refused",
     rb"\x93NUMPY": "it is a single array, and several by name are due, as numpy.savez writes them",
     rb"\x80": "it is a pickle, which could run any code",
     rb"[\t\n\r\x20-\x7e]+$": "it is plain text",

@@ -22,11 +22,15 @@ from ialelib.training import predict, predict_often
 from ialelib.utils.checks import check_name
 from ialelib.utils.cpu import one_thread
 from ialelib.utils.errors import InputError
+from ialelib.utils.seeds import seeded
 
 MC_PASSES = 20
 ENSEMBLE_MEMBERS = 5
 DROPQUERY_PASSES = 3
-DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout)
+DROPOUT = (
+    *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d),
+    *(nn.AlphaDropout, nn.FeatureAlphaDropout),
+)
 
 
 @dataclass
@@ -157,8 +161,12 @@ def dropping(model: nn.Module, seed: int) -> Iterator[None]:
     """Dropout switched on inside the block, with masks from that seed; all else as it is."""
     drops = dropouts(model)
     devices = {weight.device for weight in model.parameters() if weight.device.type == "cuda"}
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)
+    fast = torch.backends.mha.get_fastpath_enabled()
+    with torch.random.fork_rng(devices=devices), seeded(seed):
+        for place in devices:
+            with torch.cuda.device(place):
+                torch.cuda.manual_seed(seed)
+        torch.backends.mha.set_fastpath_enabled(False)  # of transformers, without dropout
         try:
             for drop in drops:
                 drop.train()
@@ -166,6 +174,7 @@ def dropping(model: nn.Module, seed: int) -> Iterator[None]:
         finally:
             for drop in drops:
                 drop.eval()
+            torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def check_dropout(model: nn.Module) -> None:

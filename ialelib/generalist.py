@@ -34,8 +34,8 @@ class Generalist:
 
     Feature f weighs w_f + v_f log(L / C) + u_f m for the classifier's `misfit` m. `weight_F_K`
     holds w, v and, if K is 3, u in the order of `features.NAMES`. `about` says how they were found.
-    Of a classifier with dropout it reads the mean probabilities of so many `passes` (Gal et al.
-    2017); a single one is without dropout.
+    In a cycle it reads the mean probabilities of so many `passes` of a classifier with dropout (Gal
+    et al. 2017); a single one is without dropout. `inference.next_batch` has a number of its own.
 
     Raises:
         InputError: another number of weights, or some that are not finite; less than one pass.
@@ -52,6 +52,7 @@ class Generalist:
                 f"the generalist needs finite weights, {len(NAMES)} x 2 or 3, not of shape {shape}"
             )
         check_count("passes", self.passes)
+        object.__setattr__(self, "passes", int(self.passes))
 
     def check(self, classes: int, embedding: int) -> None:
         """Any number of classes and any width will do."""
@@ -125,6 +126,8 @@ class Generalist:
                 batch.add(chosen[-1])
             now_N.copy_(score_N + batch.growing() @ weight_F[len(STATIC) :])
             now_N[chosen] = torch.nan
+            if now_N.isnan().sum() > len(chosen):
+                raise InputError("the embeddings hold values too large or too small to compare")
             chosen.append(int(now_N.nan_to_num(-torch.inf).argmax()))
         return np.array(chosen, dtype=np.int64), score_A_N
 

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from ialelib.utils.checks import check_name
 from ialelib.utils.errors import InputError
+from ialelib.utils.seeds import seeded
 
 Noise = torch.Generator | np.random.BitGenerator
 """Where random bits come from. On the CPU those of NumPy are several times as fast as torch's."""
@@ -321,8 +322,7 @@ def build(architecture: Architecture, seed: int) -> Classifier:
     """
     name = architecture.name
     factory = CLASSIFIERS[name] if isinstance(name, str) else name
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         made = factory(architecture.classes, architecture.shape)
     model = made if isinstance(made, Classifier) else Own(made)
     if model.head.out_features != architecture.classes:

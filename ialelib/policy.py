@@ -23,10 +23,10 @@ from ialelib.generalist import Generalist
 from ialelib.state import FULL, NOT_FINITE, State, StateParts, encode, observe, widths
 from ialelib.utils import tensors
 from ialelib.utils.adam import Adam
-from ialelib.utils.cpu import float32_on_cpu, one_thread
+from ialelib.utils.cpu import float32_on_cpu, learning, one_thread
 from ialelib.utils.errors import InputError, unknown
 from ialelib.utils.files import expanded, project
-from ialelib.utils.seeds import derive
+from ialelib.utils.seeds import derive, seeded
 
 GENERALIST = "generalist"
 PACKAGE = Path(__file__).parent
@@ -208,8 +208,7 @@ def fresh_policy(
     classes: int, embedding: int, parts: StateParts = FULL, seed: int = 0, hidden: int = 128
 ) -> Policy:
     """An untrained policy whose weights depend on the seed alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         return Policy(classes, embedding, parts, hidden)
 
 
@@ -284,7 +283,7 @@ def fit_policy(
     weight = (1 - positives) / positives
     optimiser = Adam(policy.parameters(), recipe.lr)
     order = torch.Generator().manual_seed(derive(seed, "order"))
-    with one_thread():
+    with one_thread(), learning():
         losses = [
             _epoch(policy, optimiser, examples, order, recipe, weight) for _ in range(recipe.epochs)
         ]

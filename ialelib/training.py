@@ -14,9 +14,9 @@ from ialelib.kernels import stacked
 from ialelib.models import Classifier, build, given_masks, to_float
 from ialelib.recipes import Recipe, TrainJob, autocast, batches, number_type
 from ialelib.utils.adam import Adam
-from ialelib.utils.cpu import keep_memory, one_thread
+from ialelib.utils.cpu import float32_on_cpu, keep_memory, learning, one_thread
 from ialelib.utils.machine import device
-from ialelib.utils.seeds import derive
+from ialelib.utils.seeds import derive, seeded
 from ialelib.utils.workers import parallel
 
 KEPT = 10_000_000  # a CNN has 4,608 features for an image of 28x28 pixels
@@ -24,6 +24,7 @@ STACKED = 50_000_000
 """Values in the embeddings of all probes that are trained at once."""
 
 
+@float32_on_cpu()
 def fit(job: TrainJob) -> Classifier:
     """Train one classifier on the CPU (Alg. 1, `initAndTrain`), in evaluation mode after.
 
@@ -35,11 +36,12 @@ def fit(job: TrainJob) -> Classifier:
     keep_memory()
     if job.architecture.name == "probe":
         return _fit_probes([job])[0]
-    model = job.fresh().to(memory_format=torch.channels_last)
+    with learning():
+        model = job.fresh().to(memory_format=torch.channels_last)
     with one_thread():
         if not kernels.train(model, job):
-            with torch.random.fork_rng(devices=[]):  # own classifiers may have `nn.Dropout`
-                torch.manual_seed(derive(job.seed, "own dropout"))
+            # Own classifiers may have `nn.Dropout`.
+            with seeded(derive(job.seed, "own dropout")), learning():
                 _fit_torch(model, job)
     return model.eval()
 
@@ -74,6 +76,7 @@ def _fit_torch(model: Classifier, job: TrainJob) -> None:
         optimiser.step(recipe.rate(step, steps))
 
 
+@float32_on_cpu()
 def fit_many(jobs: Sequence[TrainJob], processes: int = 1) -> list[Classifier]:
     """Train independent classifiers, in order; on the CPU with the same results as `fit`.
 

@@ -173,4 +173,5 @@ def test_figures_show_every_strategy() -> None:
     assert "6 seeds" in ranks.axes[0].get_title()
     three = [curves({"random": RANDOM, "policy": GOOD}, name) for name in ("a", "b", "c")]
     title = rank_plots.critical_differences(pd.concat(three)).axes[0].get_title()
-    assert title.startswith("3 data sets") and f"{critical_difference(2, 3):.2f}" in title
+    assert title.startswith("3 data sets")
+    assert f"{critical_difference(2, 3):.2f}" in title

@@ -20,7 +20,7 @@ from ialelib.models import Classifier
 from ialelib.policy import AnyPolicy, Policy
 from ialelib.utils import cache
 from ialelib.utils.cpu import one_thread
-from ialelib.utils.seeds import derive, stream
+from ialelib.utils.seeds import derive, seeded, stream
 
 STEPS, BATCH, RATE = 200, 32, 3e-3
 
@@ -54,8 +54,7 @@ def train(
     inputs, labels = to_input(torch.tensor(images_L)), torch.tensor(labels_L)
     optimiser = torch.optim.Adam(model.parameters(), RATE, fused=True)
     model.train()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         for _ in range(steps):
             batch = torch.randint(len(labels), (BATCH,))
             loss = F.cross_entropy(model(inputs[batch]), labels[batch])
@@ -73,8 +72,7 @@ def accuracy(model: nn.Module, images_N: np.ndarray, labels_N: np.ndarray) -> fl
 
 def fresh(network: Network, width: int, seed: int) -> nn.Module:
     """A classifier whose initial weights depend on the seed alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, "weights"))
+    with seeded(derive(seed, "weights")):
         return network(width)
 
 
@@ -118,7 +116,7 @@ class Setup:
             else:
                 batch = selection.next_batch(
                     *(model, data.train_inputs, labelled, data.train_labels[labelled]),
-                    *(chain.due, policy, config.n),
+                    *(chain.due, policy, config.n or len(chain.pool.unlabelled)),
                     preprocess=to_input,
                     seed=seed,
                     rule=rule,

@@ -37,20 +37,34 @@ def compare(
     Raises:
         InputError: as `cycle.check`, before anything is run.
     """
-    data = [data] if isinstance(data, DataSet) else data
-    for name, values in {"data": data, "strategies": strategies, "seeds": seeds}.items():
-        check_list(name, values)
-    sets, seeds = list(data), list(seeds)
-    if not sets or not seeds:
-        raise InputError("name one data set and one seed at least")
-    for one in sets:
-        check_kind("data", one, DataSet)
-    for seed in seeds:
-        check_count("a seed", seed, 0)
+    sets, seeds = checked(data, strategies, seeds)
     label = sets[0].name if len(sets) == 1 else "cycles"
     with cache.kept_in(folder) as kept:
         groups = [tasks(one, config, strategies, seeds, kept, policies or {}) for one in sets]
         return cache.run_groups([(group, {}) for group in groups], processes, label)
+
+
+def checked(
+    data: DataSet | Iterable[DataSet], strategies: Sequence[Strategy], seeds: Iterable[int]
+) -> tuple[list[DataSet], list[int]]:
+    """The data sets and the seeds of a comparison as lists.
+
+    Raises:
+        InputError: none of them, or one twice, or something else.
+    """
+    data = [data] if isinstance(data, DataSet) else data
+    for name, values in {"data": data, "strategies": strategies, "seeds": seeds}.items():
+        check_list(name, values)
+    sets, numbers = list(data), list(seeds)
+    if not sets or not numbers or not strategies:
+        raise InputError("name one data set, one strategy and one seed at least")
+    for one in sets:
+        check_kind("data", one, DataSet)
+    for seed in numbers:
+        check_count("a seed", seed, 0)
+    if len(set(numbers)) < len(numbers):
+        raise InputError(f"a seed stands twice among {numbers}")
+    return sets, numbers
 
 
 def tasks(

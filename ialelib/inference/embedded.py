@@ -85,6 +85,7 @@ class Embedded:
             )
         return probs_N_C.clamp(min=1e-12).log()
 
+    @float32_on_cpu()
     def outputs(self, indices: np.ndarray) -> Outputs:
         """Logits and embeddings of some samples, as a classifier would give them.
 
@@ -106,11 +107,15 @@ class Embedded:
 
 
 def _check(name: str, rows: Rows, size: int | None = None) -> None:
-    if not isinstance(rows, np.ndarray | Tensor) or rows.ndim != 2 or not _floating(rows):
+    plain = isinstance(rows, np.ndarray) or (
+        isinstance(rows, Tensor) and rows.layout == torch.strided and not rows.is_meta
+    )
+    if not plain or rows.ndim != 2 or not _floating(rows):
         shape = f" of shape {tuple(rows.shape)}" if hasattr(rows, "shape") else ""
         raise InputError(
             f"{name} must be an array or a tensor of floating numbers in two dimensions, a row for "
-            f"each sample of the pool, not {getattr(rows, 'dtype', type(rows).__name__)}{shape}"
+            "each sample of the pool, dense and in memory or mapped, not "
+            f"{getattr(rows, 'dtype', type(rows).__name__)}{shape}"
         )
     if size is not None and len(rows) != size:
         raise InputError(
@@ -131,6 +136,8 @@ def _finite(name: str, rows: Rows, indices: np.ndarray) -> Tensor:
     found = read(rows, indices)
     if not found.isfinite().all():
         raise InputError(f"{name} hold NaN or infinite values; leave those samples out of the pool")
+    if not found.square().sum(1).isfinite().all():
+        raise InputError(f"{name} hold values too large to be squared; leave those samples out")
     return found
 
 

@@ -1,5 +1,6 @@
 """Images in an array, a tensor, a `Dataset` or files: how many there are, and some of them."""
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,10 +42,13 @@ class Files(Dataset[np.ndarray]):
         path = self.paths[index]
         try:
             with Image.open(path) as image:
-                if image.mode.startswith(("I", "F")):  # whose values would be cut off at 255
+                deep = any(";16" in str(tile) for tile in getattr(image, "tile", ()))
+                if deep or image.mode.startswith(("I", "F")):  # values are cut off at 255
                     raise InputError(f"{path} has more than 8 bits a channel; convert it to 8 bits")
                 upright = ImageOps.exif_transpose(image).convert("RGB")
-        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        except InputError:
+            raise
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise InputError(
                 f"{path} is no readable image ({error}); put a good copy in its place, or leave it "
                 "out"
@@ -65,7 +69,7 @@ def images_from(where: str | Path | Iterable[str | Path], size: int = 224) -> Fi
     check_count("size", size)
     if isinstance(where, str | Path):
         folder = expanded(where)
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise InputError(f"there is no folder {folder}; give a folder, or a list of paths")
         found = (path.relative_to(folder) for path in folder.rglob("*"))
         shown = (path for path in found if not any(part.startswith(".") for part in path.parts))
@@ -73,7 +77,7 @@ def images_from(where: str | Path | Iterable[str | Path], size: int = 224) -> Fi
     else:
         check_list("images", where)
         paths = [expanded(path) for path in where]
-    missing = [path for path in paths if not path.is_file()]
+    missing = [path for path in paths if not os.path.isfile(path)]
     if missing:
         raise InputError(
             f"{len(missing)} of {len(paths)} paths are no files, the first {missing[0]}: correct "

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ialelib.experts import dropouts, dropping
 from ialelib.models import Classifier
 from ialelib.utils.errors import InputError, InputTypeError
+from ialelib.utils.seeds import derive
 
 Classify = nn.Module | Callable[[Tensor], tuple[Tensor, Tensor]]
 """A torch classifier that returns logits, or any function that returns (logits, embedding).
@@ -62,7 +63,7 @@ def outputs_of(
     layers. One thread at a time is served.
 
     With more than one of `passes` the logits are the logarithms of the mean probabilities of so
-    many with dropout (Gal et al. 2017), always the same ones; the embedding is without it.
+    many with dropout (Gal et al. 2017), the same for the same batches; the embedding is without.
 
     Raises:
         InputError: no such layer, or one that ran several times; an output that is not N x C
@@ -73,7 +74,10 @@ def outputs_of(
     if isinstance(classifier, nn.Module):
         with _alone(), _watching(classifier, layer) as calls, _evaluating(classifier):
             _check_passes(classifier, passes)
-            seen = [_see(classifier, batch, calls, layer, passes) for batch in batches]
+            seen = [
+                _see(classifier, batch, calls, layer, passes, number)
+                for number, batch in enumerate(batches)
+            ]
     elif not callable(classifier):
         raise InputTypeError(
             f"a classifier is a torch module or a function, not {type(classifier).__name__}"
@@ -158,11 +162,23 @@ def _check_passes(classifier: nn.Module, passes: int) -> None:
 
 
 def _see(
-    classifier: nn.Module, batch: Tensor, calls: list[Call], layer: str | None, passes: int
+    classifier: nn.Module,
+    batch: Tensor,
+    calls: list[Call],
+    layer: str | None,
+    passes: int,
+    number: int,
 ) -> Outputs:
     calls.clear()
     inputs = _moved(batch, classifier)
     given = _given(classifier, inputs)
+    if not given.isfinite().all():
+        raise InputError("the classifier's logits hold NaN or infinite values")
+    if any(call.taken is given for call in calls):
+        raise InputError(
+            "the classifier gives features beside what it makes of them: let it return the logits "
+            "alone, or a dict that has them as `logits`"
+        )
     call = _last(calls, given, layer)
     if sum(other.layer is call.layer for other in calls) > 1:
         raise InputError(f"the layer with the embedding ran several times; {NAME_IT}")
@@ -172,7 +188,7 @@ def _see(
     found = Outputs(_plain(given), _plain(embedding), _weight(call, given, embedding))
     if passes == 1:
         return found
-    with dropping(classifier, SEED):
+    with dropping(classifier, derive(SEED, "passes", number)):
         each = [_plain(_given(classifier, inputs)).softmax(1) for _ in range(passes)]
     return replace(found, logits_N_C=torch.stack(each).mean(0).clamp(min=TINIEST).log())
 
@@ -195,7 +211,8 @@ def _logits(output: Any, count: int) -> Tensor:
     """The logits in a classifier's output: it, what it calls `logits`, or its only N x C part."""
     found = _named(output)
     parts = [_named(part) for part in found] if isinstance(found, tuple | list) else [found]
-    tables = [x for x in parts if isinstance(x, Tensor) and x.ndim == 2 and len(x) == count]
+    flat = [x[:, :, 0, 0] if _is_map(x) else x for x in parts if isinstance(x, Tensor)]
+    tables = [x for x in flat if x.ndim == 2 and len(x) == count]
     if not tables:
         shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         shape = "a dict without `logits`" if isinstance(found, Mapping) else shape
@@ -210,6 +227,11 @@ def _logits(output: Any, count: int) -> Tensor:
             "return the logits alone, or a dict that has them as `logits`"
         )
     return logits[0]
+
+
+def _is_map(values: Tensor) -> bool:
+    """Whether it is N x C x 1 x 1, as convolutions give logits."""
+    return values.ndim == 4 and values.shape[2:] == (1, 1)
 
 
 def _named(output: Any) -> Any:

@@ -15,7 +15,7 @@ from ialelib.generalist import Generalist, shortlist
 from ialelib.inference import adapt, selection
 from ialelib.inference.outputs import Classify, Outputs
 from ialelib.policy import GENERALIST, AnyPolicy, load_policy
-from ialelib.utils.checks import check_count
+from ialelib.utils.checks import check_count, check_list
 from ialelib.utils.cpu import float32_on_cpu
 from ialelib.utils.errors import InputError, InputTypeError
 
@@ -150,7 +150,11 @@ class LearnedPolicy(SingleAnnotatorPoolQueryStrategy):  # type: ignore[misc]
             return codes_L
         if isinstance(self.classes, str) or not isinstance(self.classes, Collection):
             raise InputTypeError(f"`classes` must be a list of labels, not {self.classes!r}")
-        places = {label: place for place, label in enumerate(self.classes)}
+        check_list("classes", self.classes)
+        try:
+            places = {label: place for place, label in enumerate(self.classes)}
+        except TypeError:
+            raise InputTypeError(f"`classes` must be labels, not {self.classes!r}") from None
         if len(places) < len(self.classes):
             raise InputError("`classes` holds a label twice")
         strange = sorted(set(labels_L.tolist()) - set(places), key=str)

@@ -341,7 +341,7 @@ def _sub_pool(
         raise InputError(f"acq must be 1 to the {rest} unlabelled samples, not {acq!r}")
     given = None if candidates is None else as_array("candidates", candidates)
     if given is None or given.ndim == 0:
-        count = min(max(least, RATIO * acq), rest) if candidates is None else candidates
+        count = min(max(least, RATIO * int(acq)), rest) if candidates is None else candidates
         if not is_whole(count, acq, rest):
             raise InputError(
                 f"candidates must be {acq} (acq) to {rest} (unlabelled) samples, not {count}"

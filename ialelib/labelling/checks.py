@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ialelib.utils.checks import check_indices
+from ialelib.utils.checks import check_indices, check_list
 from ialelib.utils.errors import InputError
 
 
@@ -17,12 +17,21 @@ def fingerprint(pool: np.ndarray) -> str:
 
 def check_classes(classes: Sequence[str]) -> list[str]:
     """The class names as a list; raises InputError if there is none, an empty one or one twice."""
-    names = [] if isinstance(classes, str) else list(classes)
-    if not names or not all(isinstance(name, str) and name.strip() for name in names):
+    check_list("classes", classes)
+    names = list(classes)
+    if not names or not all(isinstance(n, str) and n.strip() and encodes(n) for n in names):
         raise InputError(f"classes must be a list of at least one name, not {classes!r}")
     if len(set(names)) < len(names):
         raise InputError(f"two classes have the same name: {', '.join(sorted(names))}")
     return names
+
+
+def encodes(name: str) -> bool:
+    """Whether a name can be written to a file."""
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 def check_images(images_N: np.ndarray) -> None:

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ import numpy as np
 import pandas as pd
 
 from ialelib.labelling.checks import check_classes, fingerprint
-from ialelib.utils.checks import check_indices
+from ialelib.utils.checks import check_count, check_indices, is_whole
 from ialelib.utils.errors import InputError
 from ialelib.utils.files import atomic, beside, expanded, real
 
 APPLICATION, VERSION = 0x49414C45, 2
 SKIPPED = -1  # in place of a class
 MARKS = ("application_id", "user_version", "quick_check")
+LARGEST = 2**63 - 1
 PATIENCE = 2.0  # seconds to wait for another process that writes
 SCHEMA = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -48,7 +50,7 @@ class LabelFile:
 
     def __init__(self, path: Path, classes: Sequence[str]) -> None:
         self.path, self._classes, self._seen = path, list(classes), -1
-        if not path.exists():
+        if not os.path.exists(path):
             self._create()
         with self.open() as db:
             db.execute("BEGIN IMMEDIATE")
@@ -71,7 +73,7 @@ class LabelFile:
                 f"{self.path} cannot be used now ({error}): is another process writing to it, or "
                 "was it moved or made read-only? Fix that and try again; no saved label is lost"
             ) from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, pd.errors.DatabaseError, UnicodeDecodeError) as error:
             raise self._foreign(str(error)) from error
 
     @contextmanager
@@ -234,6 +236,7 @@ class LabelStore:
 
     def events_in(self, batch: int) -> list[tuple[int, int]]:
         """The same of any batch so far."""
+        check_count("batch", batch, 0)
         query = "SELECT image, class FROM given WHERE batch = ? ORDER BY id"
         with self._file.open() as db:
             return list(db.execute(query, [batch]))
@@ -314,10 +317,12 @@ class LabelStore:
         Raises:
             InputError: no such class, or the image was in no batch yet.
         """
-        if class_ not in range(len(self.classes)):
+        if not is_whole(class_, 0, len(self.classes) - 1):
             last = len(self.classes) - 1
             raise InputError(f"no class {class_}: they are numbered from 0 to {last}")
-        self._give(index, int(class_), unsure)
+        if not isinstance(unsure, bool | np.bool_):
+            raise InputError(f"unsure is true or false, not {unsure!r}")
+        self._give(index, int(class_), bool(unsure))
 
     def skip(self, index: int | np.integer) -> None:
         """Save that the image at `index` shall have no label; it is not asked for again.
@@ -331,7 +336,7 @@ class LabelStore:
         with self._file.write() as db:
             number = _number(db)
             query = "SELECT batch FROM batches WHERE image = ?"
-            whole = isinstance(index, int | np.integer)
+            whole = is_whole(index, 0, LARGEST)
             batch = db.execute(query, [int(index)]).fetchone() if whole else None
             if batch is None:
                 raise InputError(f"image {index} is not in batch {number}, or one before")
@@ -363,8 +368,10 @@ class LabelStore:
         Raises:
             InputError: an accuracy outside [0, 1]; the current batch is unfinished.
         """
-        if not 0 <= accuracy <= 1:
-            raise InputError(f"an accuracy lies in [0, 1]; {accuracy} does not")
+        if not isinstance(accuracy, Real | np.floating) or not 0 <= accuracy <= 1:
+            raise InputError(f"an accuracy lies in [0, 1]; {accuracy!r} does not")
+        if not is_whole(labels, 0, LARGEST):
+            raise InputError(f"labels must be their number, 0 or more, not {labels!r}")
         with self._file.write() as db:
             number = _number(db)
             if left := _unlabelled(db, number):
@@ -373,7 +380,13 @@ class LabelStore:
             db.execute("INSERT OR REPLACE INTO scores VALUES (?, ?, ?, ?)", row)
 
     def export(self, path: str | Path) -> None:
-        """Write `table` as a CSV file."""
+        """Write `table` as a CSV file.
+
+        Raises:
+            InputError: the path is that of the store itself.
+        """
+        if real(path) == real(self.path):
+            raise InputError(f"{path} is the label store itself; name another file for the table")
         with atomic(path) as temporary:
             self.table.to_csv(temporary, index=False)
 

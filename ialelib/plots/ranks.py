@@ -41,7 +41,7 @@ def critical_differences(curves: pd.DataFrame) -> Figure:
     ax.invert_yaxis()
     ax.set(xlabel="mean rank of AUBC (1 is best)", xlim=(1, len(ranks)))
     ax.set_xticks(np.arange(1, len(ranks) + 1))
-    kind = "seeds" if curves["dataset"].nunique() == 1 else "data sets"
+    kind = "seeds" if len(curves["dataset"].unique()) == 1 else "data sets"
     ax.set_title(f"{count} {kind}; bars join what differs by less than {difference:.2f} ranks")
     sns.despine(ax=ax)
     return figure

@@ -34,6 +34,8 @@ NOTEBOOKS: dict[str, type[Params]] = {
 
 
 NESTED = 10
+INTEGER = "tag:yaml.org,2002:int"
+DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 STEM = re.compile(r"[\w.-]+")
 
 
@@ -52,10 +54,15 @@ class Loader(yaml.SafeLoader):
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1
+        text = getattr(node, "value", "")
+        if getattr(node, "tag", "") == INTEGER and not DECIMAL.fullmatch(text):
+            raise InputError(f"{line}: YAML reads {text} as another number; write it in decimals")
         if isinstance(node, yaml.MappingNode):
             names = [name.value for name, _ in node.value]
             if not all(isinstance(name, str) for name in names):
                 raise InputError(f"{line}: a name stands before a colon, not a list of values")
+            if "<<" in names:
+                raise InputError(f"{line}: write the lines themselves in place of <<")
             if twice := [name for place, name in enumerate(names) if name in names[:place]]:
                 raise InputError(f"{twice[0]!r} stands there twice; leave one")
         return node
@@ -138,7 +145,8 @@ def _can_be_written(name: str) -> None:
     """Raises InputError unless a folder lies in the project, as it is spelt, and takes files."""
     top = project()
     folder = Path(os.path.normpath(top / expanded(name)))
-    if top not in folder.parents:
+    hidden = top in folder.parents and folder.relative_to(top).parts[0].startswith(".")
+    if top not in folder.parents or hidden:
         raise InputError(
             f"{name!r} is no folder inside of the project; name one that is, or a link in it"
         )

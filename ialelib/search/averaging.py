@@ -13,6 +13,7 @@ from ialelib.generalist import Generalist
 from ialelib.metrics import gains_over, holm
 from ialelib.search.evolution import evaluate
 from ialelib.search.tasks import draw
+from ialelib.utils.checks import check_count
 from ialelib.utils.seeds import derive
 
 CHANCE = "random"
@@ -31,6 +32,7 @@ def compare_passes(
     The tasks are drawn from `data` with seeds of their own. Columns: task, dataset, classifier,
     recipe, passes (a number as text, or "random"), aubc.
     """
+    check_count("tasks", tasks)
     seeds = [derive(0, "averaging", task) for task in range(tasks)]
     chance = Generalist(torch.zeros(len(NAMES), 2))
     policies = [chance, *(replace(policy, passes=number) for number in passes)]

@@ -77,7 +77,10 @@ def _sealed(path: Path) -> pd.DataFrame:
 def read_table(path: Path | io.BytesIO) -> pd.DataFrame:
     """Read a table back to the last digit; of an older one commit or core are "unknown"."""
     exact = {**dict.fromkeys(EXACT, float), "chosen": str, "commit": str, "core": str}
-    table = pd.read_csv(path, converters=exact, keep_default_na=False, comment="#")
+    if isinstance(path, Path):
+        text, _, _ = path.read_bytes().rpartition(SEAL)
+        path = io.BytesIO(text or path.read_bytes())
+    table = pd.read_csv(path, converters=exact, keep_default_na=False)
     return table.assign(**{name: UNKNOWN for name in ("commit", "core") if name not in table})
 
 
@@ -108,7 +111,13 @@ def resumable(folder: Path | None) -> Iterator[None]:
 
 
 def table_file(folder: Path, start: str, about: Mapping[str, Any]) -> Path:
-    """The file in `folder` of a table that depends on `about` alone."""
+    """The file in `folder` of a table that depends on `about` alone.
+
+    Raises:
+        InputError: a name that leads out of the folder.
+    """
+    if Path(start).name != start:
+        raise InputError(f"{start!r} makes no file name; name data sets without / in them")
     return folder / f"{named(start, about)}.csv"
 
 

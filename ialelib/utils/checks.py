@@ -1,6 +1,7 @@
 """Whether values are what they are meant to be: whole numbers, indices, names, fields."""
 
 from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import fields
 from numbers import Real
 from types import UnionType
@@ -45,10 +46,14 @@ def check_whole(name: str, values: Any, remedy: str = "") -> np.ndarray:
 
 def as_array(name: str, values: Any) -> np.ndarray:
     """Values as an array, also a tensor of any device; InputError for lists of other lengths."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
+        raise InputError(f"{name} holds masked values, which would count; take them out first")
     try:
         return np.asarray(values.cpu() if isinstance(values, Tensor) else values)
     except ValueError:
         raise InputError(f"{name} must be whole numbers, not lists of different lengths") from None
+    except (TypeError, NotImplementedError) as error:  # torch's, for tensors that NumPy lacks
+        raise InputError(f"{name} must be values in memory that NumPy has: {error}") from None
 
 
 def is_whole(value: Any, least: int, most: float = np.inf) -> bool:
@@ -70,9 +75,11 @@ def check_kind(name: str, value: Any, kind: type) -> None:
 
 
 def check_list(name: str, values: Any) -> None:
-    """Raises InputError for a single name, or anything else that is no list, tuple or the like."""
+    """Raises InputError for a single name, a set, or what else is no list, tuple or the like."""
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise InputError(f"{name} must be a list, not {values!r}")
+    if isinstance(values, AbstractSet):
+        raise InputError(f"{name} must be a list: a set has no order, another one in each process")
 
 
 def check_name(kind: str, name: Any, accepted: Iterable[str]) -> None:

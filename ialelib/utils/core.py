@@ -24,7 +24,8 @@ def core() -> str:
     """Ten digits that change with the code of `MODULES`, not with their comments or docstrings."""
     paths = [PACKAGE / name for name in MODULES]
     files = [file for path in paths for file in ([path] if path.is_file() else path.rglob("*.py"))]
-    return digest_of({file.relative_to(PACKAGE).as_posix(): file.read_text() for file in files})
+    texts = {file.relative_to(PACKAGE).as_posix(): file.read_text("utf-8") for file in files}
+    return digest_of(texts)
 
 
 def digest_of(sources: dict[str, str]) -> str:

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
+from threading import RLock
 
 import torch
 
@@ -22,18 +23,43 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+class _Defaults:
+    """How many blocks of `float32_on_cpu` are open in all threads, and what to restore."""
+
+    lock, blocks, before = RLock(), 0, torch.float32
+
+
 @contextmanager
 def float32_on_cpu() -> Iterator[None]:
-    """New tensors inside the block are float32 on the CPU, whatever defaults the user has set."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
+    """New tensors inside the block are float32 on the CPU, whatever defaults the user has set.
+
+    Computing is in float32, too, where the user's code is inside of `torch.autocast`. The default
+    type is one for all threads: the last block to end restores it.
+    """
+    with _Defaults.lock:
+        if not _Defaults.blocks:
+            _Defaults.before = torch.get_default_dtype()
+        _Defaults.blocks += 1
+        torch.set_default_dtype(torch.float32)
     # Each call of torch takes longer with a device set.
     elsewhere = torch.get_default_device().type != "cpu"
     try:
         with torch.device("cpu") if elsewhere else nullcontext():
-            yield
+            low = torch.is_autocast_enabled("cpu")
+            with torch.autocast("cpu", enabled=False) if low else nullcontext():
+                yield
     finally:
-        torch.set_default_dtype(before)
+        with _Defaults.lock:
+            _Defaults.blocks -= 1
+            if not _Defaults.blocks:
+                torch.set_default_dtype(_Defaults.before)
+
+
+@contextmanager
+def learning() -> Iterator[None]:
+    """Gradients are kept inside the block, also where the user has switched them off."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
 
 
 @cache

@@ -31,6 +31,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
     written.
     """
     path = real(path)
+    if os.path.isdir(path):
+        raise InputError(f"{path} is a folder; name a file in it")
     with beside(path) as temporary:
         mode = temporary.stat().st_mode
         yield temporary
@@ -118,6 +120,8 @@ def expanded(path: str | Path) -> Path:
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"a file or folder is named by a string or a Path, not by {path!r}")
     try:
+        if "\0" in os.fspath(path):
+            raise InputError(f"no file or folder can have that name: {path!r}")
         return Path(path).expanduser()
     except RuntimeError:
         raise InputError(

@@ -28,6 +28,8 @@ def read(
     """
     if isinstance(rows, Tensor):
         return rows[which].detach().to("cpu", dtype)
+    if isinstance(rows, np.ma.MaskedArray) and np.ma.getmaskarray(rows).any():
+        raise InputError("an array holds masked values, which would count; take those rows out")
     # A copy, in the processor's byte order: torch must not write to a file.
     native = rows.dtype.newbyteorder("=")
     if isinstance(which, slice) or not isinstance(rows, np.memmap):

@@ -1,8 +1,11 @@
 """Independent random streams from one seed."""
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
+import torch
 
 from ialelib.utils.errors import InputError
 
@@ -26,3 +29,14 @@ def derive(seed: int, *path: str | int) -> int:
 def stream(seed: int, *path: str | int) -> np.random.Generator:
     """NumPy generator of the stream named by `path`."""
     return np.random.default_rng(derive(seed, *path))
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """torch's generator of the CPU begins at that seed inside the block, and goes on as before.
+
+    `torch.manual_seed` would also set those of every GPU, which may be in use.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield

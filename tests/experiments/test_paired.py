@@ -111,3 +111,19 @@ def test_several_data_sets_make_one_table_and_are_all_checked_first(
     with pytest.raises(InputError, match="'small' has 35"):
         paired.compare([toy, small], TOY, NAMES, [1], tmp_path)
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_data_sets_of_any_file_name_are_read_back_but_none_leads_elsewhere(
+    toy: DataSet, tmp_path: Path
+) -> None:
+    odd, folder = replace(toy, name="set#2"), tmp_path / "cycles"
+    once = paired.compare(odd, TOY, ["random"], [0], folder)
+    again = paired.compare(odd, TOY, ["random"], [0], folder)
+    pd.testing.assert_frame_equal(once, again)
+    with pytest.raises(InputError, match="makes no file name"):
+        paired.compare(replace(toy, name="../../esc"), TOY, ["random"], [0], folder)
+
+
+def test_a_seed_counts_once(toy: DataSet) -> None:
+    with pytest.raises(InputError, match="a seed stands twice"):
+        paired.compare(toy, TOY, ["random"], [0, 0])

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from toys import TINY, TOY, chosen, untimed
+from toys import TINY, TOY, chosen, policy, untimed
 
 from ialelib import cycle
 from ialelib.dagger import train_policy
@@ -62,3 +63,30 @@ def test_a_policy_is_not_trained_from_the_whole_pool(toy: DataSet) -> None:
     config = replace(TINY, cycle=replace(TINY.cycle, n=None))
     with pytest.raises(InputError, match="learns from sub-pools of one size"):
         train_policy(toy, config)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"config": replace(TOY, n=None)}, "give the size n of the sub-pools"),
+        ({"strategies": []}, "one data set, one strategy and one seed at least"),
+        ({"data": []}, "one data set, one strategy and one seed at least"),
+        ({"seeds": []}, "one data set, one strategy and one seed at least"),
+        ({"seeds": [0, 0]}, "a seed stands twice"),
+        ({"seeds": [1.5]}, "a seed must be a whole number"),
+        ({"strategies": ["random", "random"]}, "the same name: random, random"),
+        ({"strategies": ["random", "nonsense"]}, "unknown strategy 'nonsense'"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_before_anything_is_run(
+    toy: DataSet, tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    given: dict[str, Any] = {"data": toy, "config": TOY, "strategies": ["random"], "seeds": [0]}
+    with pytest.raises(InputError, match=message):
+        pools.run(**given | changes, folder=tmp_path, policies={})
+    assert not list(tmp_path.iterdir())
+
+
+def test_policies_may_be_given_as_objects(toy: DataSet, tmp_path: Path) -> None:
+    found = pools.run(toy, TOY, ["random", policy(0)], [0], tmp_path, {})
+    assert set(found["strategy"]) == {"random", "policy", "policy, whole pool"}

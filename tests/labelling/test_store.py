@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
@@ -192,6 +193,47 @@ def test_export_is_a_readable_table(store: LabelStore, tmp_path: Path) -> None:
 
 
 # What it refuses
+
+
+def test_export_never_takes_the_place_of_the_store(path: Path, store: LabelStore) -> None:
+    before = path.read_bytes()
+    (path.parent / "link.csv").symlink_to(path)
+    for same in (path, path.parent / "." / path.name, path.parent / "link.csv"):
+        with pytest.raises(InputError, match="is the label store itself"):
+            store.export(same)
+    assert path.read_bytes() == before
+    with pytest.raises(InputError, match="is a folder"):
+        store.export(path.parent)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda store: store.label(2**70, 0),
+        lambda store: store.skip(2**70),
+        lambda store: store.label(store.batch[0], np.array([0, 1])),
+        lambda store: store.label(store.batch[0], 0, unsure=None),
+        lambda store: store.score(2**70, 0.5),
+        lambda store: store.score(-5, 0.5),
+        lambda store: store.score("x", 0.5),
+        lambda store: store.score(3, "a"),
+        lambda store: store.events_in(2**70 * -1),
+    ],
+)
+def test_arguments_of_a_wrong_kind_are_refused(
+    store: LabelStore, call: Callable[[LabelStore], object]
+) -> None:
+    before = len(store.history)
+    with pytest.raises(InputError):
+        call(store)
+    assert len(store.history) == before
+
+
+@pytest.mark.parametrize("classes", [None, 5, ["a\ud800"], "ab", {"a", "b"}])
+def test_no_list_of_names_is_refused(path: Path, classes: Any) -> None:
+    with pytest.raises(InputError, match="classes must be a list"):
+        LabelStore(path, classes)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("class_", [-1, 3, "bag", None, 0.5])

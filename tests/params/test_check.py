@@ -149,6 +149,9 @@ LAUGHS = "runs: &a [ha, ha]\nfigures: &b [*a, *a]\nseeds: &c [*b, *b]\nn: [*c, *
 BAD_TEXTS = {
     "a name twice": (yaml.safe_dump(TOY) + "acq: 20\n", "'acq' stands there twice; leave one"),
     "a list as a name": ("[acq]: 1\n", "a name stands before a colon"),
+    "a name twice in disguise": ("<<: {acq: 20}\nacq: 10\n", "the lines themselves in place of <<"),
+    "an octal number": (yaml.safe_dump(TOY) + "x: 012\n", "YAML reads 012 as another number"),
+    "a number to the base of 60": ("x: 1:30\n", "YAML reads 1:30 as another number"),
     "values that multiply": (LAUGHS, "line 2: write the value in place of its alias"),
     "a value in itself": ("seeds: &x [*x]\n", "write the value in place of its alias"),
     "a list in lists": ("acq: " + "[" * 5000 + "]" * 5000, "more than 10 deep"),
@@ -180,6 +183,7 @@ BAD_VALUES: list[tuple[dict[str, Any], str]] = [
     ({"figures": ""}, "parameter 'figures': letters, digits, spaces and"),
     ({"figures": "x'; touch y"}, "parameter 'figures': letters, digits, spaces and"),
     ({"figures": "{wildcard}"}, "parameter 'figures': letters, digits, spaces and"),
+    ({"figures": ".git/x"}, "'.git/x' is no folder inside of the project"),
     ({"figures": "."}, "'.' is no folder inside of the project"),
     ({"figures": "/etc"}, "'/etc' is no folder inside of the project"),
     ({"figures": "~/figures"}, "'~/figures' is no folder inside of the project"),
