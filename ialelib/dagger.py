@@ -176,7 +176,7 @@ def roll_out(
     steps = list(cycle.acquisitions(acquire))
     stacked = {name: torch.stack([step[name] for step in steps]) for name in steps[0]}
     seconds = time.perf_counter() - started
-    return Rollout(**stacked, experts=config.proposers, seconds=seconds)
+    return Rollout(**stacked, experts=config.proposers, seconds=seconds, core=core())
 
 
 @dataclass(frozen=True)
@@ -368,7 +368,7 @@ def _refit(
         "dataset": dataset,
         "episodes": episode,
         "losses": losses,
-        "core": core(),
+        "core": "; ".join(sorted({rollout.core for rollout in done} | {core()})),
         "imitation": config.as_dict(),
     }
     policies.save_policy(policy, path)

@@ -13,8 +13,7 @@ from ialelib import policy as policies
 from ialelib.features import NAMES
 from ialelib.generalist import Generalist
 from ialelib.policy import AnyPolicy, Policy
-from ialelib.utils.cache import UNKNOWN
-from ialelib.utils.core import core
+from ialelib.utils.core import UNKNOWN, core
 from ialelib.utils.files import atomic, project
 from ialelib.utils.machine import commit, machine
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from ialelib.policy import Example
 from ialelib.state import State
 from ialelib.utils import tensors
+from ialelib.utils.core import UNKNOWN
 from ialelib.utils.errors import InputError
 
 Target = Literal["best", "weighted"]
@@ -24,7 +25,7 @@ class Rollout:
     The first six fields are those of `State`. `chosen_A_E_N` marks each expert's batch,
     `correct_A_E_V` what its temporary classifier gets right, `winner_A` the best expert,
     `acted_A` whether the policy's batch was taken, `labels_A` the size of D_lab before;
-    `seconds` is what the episode took.
+    `seconds` is what the episode took, `core` the code that rolled it out (`utils.core`).
     """
 
     labelled_mean_A_D: Tensor
@@ -40,6 +41,7 @@ class Rollout:
     labels_A: Tensor
     experts: tuple[str, ...]
     seconds: float = float("nan")
+    core: str = UNKNOWN
 
     def __len__(self) -> int:
         return len(self.winner_A)
@@ -53,7 +55,7 @@ class Rollout:
         return self.correct_A_E_V[:, :, :validation].float().mean(2)
 
 
-TENSORS = tuple(field.name for field in fields(Rollout))[:-2]
+TENSORS = tuple(field.name for field in fields(Rollout))[:-3]
 
 
 def examples(rollouts: Sequence[Rollout], target: Target = "best") -> list[Example]:
@@ -85,6 +87,7 @@ def _odds(rollout: Rollout) -> Tensor:
 def save_rollout(rollout: Rollout, path: Path) -> None:
     """Write a roll-out as safetensors."""
     header = {"experts": json.dumps(rollout.experts), "seconds": str(rollout.seconds)}
+    header["core"] = rollout.core
     tensors.save({name: getattr(rollout, name) for name in TENSORS}, header, path)
 
 
@@ -97,7 +100,8 @@ def load_rollout(path: Path) -> Rollout:
     try:
         found, header = tensors.load(path)
         experts = tuple(json.loads(header["experts"]))
-        return Rollout(**found, experts=experts, seconds=float(header["seconds"]))
+        seconds, core = float(header["seconds"]), header.get("core", UNKNOWN)
+        return Rollout(**found, experts=experts, seconds=seconds, core=core)
     except (tensors.DamagedError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path} is not a readable episode ({error}); delete it, and training repeats "

@@ -13,7 +13,6 @@ from ialelib.experts import MC_PASSES
 from ialelib.generalist import Generalist
 from ialelib.search.evolution import SearchConfig, gains_over_random, search_policy
 from ialelib.search.imitation import ImitationConfig, imitate
-from ialelib.utils.core import core
 
 
 def train_generalist(
@@ -40,7 +39,6 @@ def train_generalist(
         "views": [f"{view.name}, {view.classes} classes, {view.fingerprint}" for view in data],
         "imitation": asdict(imitation),
         "search": asdict(search),
-        "core": core(),
     }
 
     def searched(
@@ -57,4 +55,5 @@ def train_generalist(
         wide = Generalist(torch.nn.functional.pad(policy.weight_F_K, (0, 1)))
         policy, more = searched("scratch", [*embedded, *images, *images], scratch, wide)
         table = pd.concat([table, more], ignore_index=True)
+    about["core"] = "; ".join(table["core"].unique())
     return replace(policy, about=about, passes=MC_PASSES), table

@@ -14,7 +14,7 @@ import joblib
 import pandas as pd
 from joblib import delayed
 
-from ialelib.utils.core import core
+from ialelib.utils.core import UNKNOWN, core
 from ialelib.utils.errors import InputError, Stopped
 from ialelib.utils.files import atomic, digest, expanded, finished
 from ialelib.utils.machine import commit
@@ -27,7 +27,6 @@ Group = tuple[Tasks, Mapping[str, Any]]
 IMPLICIT = ("__module__", "__dict__", "__weakref__", "__doc__", "__firstlineno__")
 SEAL = b"# sha256 "
 """Begins the last line of a finished task's table: the digest of all before it."""
-UNKNOWN = "unknown"
 NOT_KEPT = "nothing is kept, as the call names no folder for it."
 EXACT = ("accuracy", "score", "seconds", "fit_seconds", "query_seconds")
 

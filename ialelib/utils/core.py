@@ -15,6 +15,8 @@ MODULES = (
     *("utils/adam.py", "utils/cpu.py", "utils/rows.py", "utils/seeds.py"),
 )
 """Files and folders of the package: a change of their code may change accuracies and choices."""
+UNKNOWN = "unknown"
+"""What was computed before the digest was kept."""
 SILENT = ("ctx", "kind", "type_comment", "type_params")
 """Fields of a syntax tree that say nothing of what is computed, or that some versions lack."""
 

@@ -1,13 +1,14 @@
 """The digest of the core: what changes it, and that nothing which decides results is left out."""
 
 import ast
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from toys import TINY
 
-from ialelib import toy_gaussians, train_policy
+from ialelib import rollout, toy_gaussians, train_policy
 from ialelib.params.learning import ToyGaussians
 from ialelib.results import provenance
 from ialelib.utils import cache
@@ -63,6 +64,17 @@ def test_tables_and_policies_carry_it(tmp_path: Path, toy_settings: ToyGaussians
     assert provenance(toy_settings)["core"] == core()
     policy, _ = train_policy(toy_gaussians(300, 200), TINY)
     assert policy.about["core"] == core()
+
+
+def test_a_resumed_training_names_the_code_of_all_its_episodes(tmp_path: Path) -> None:
+    data = toy_gaussians(300, 200)
+    train_policy(data, replace(TINY, episodes=2), tmp_path)
+    first = next(tmp_path.rglob("episode-001.safetensors"))
+    found = rollout.load_rollout(first)
+    assert found.core == core()
+    rollout.save_rollout(replace(found, core="older"), first)
+    policy, _ = train_policy(data, replace(TINY, episodes=3), tmp_path)
+    assert policy.about["core"] == "; ".join(sorted(["older", core()]))
 
 
 @pytest.fixture
