@@ -56,7 +56,7 @@ def checked(
     for name, values in {"data": data, "strategies": strategies, "seeds": seeds}.items():
         check_list(name, values)
     sets, numbers = list(data), list(seeds)
-    if not sets or not numbers or not strategies:
+    if not sets or not numbers or not list(strategies):
         raise InputError("name one data set, one strategy and one seed at least")
     for one in sets:
         check_kind("data", one, DataSet)
