@@ -35,8 +35,9 @@ def train_generalist(
     imitation, search = imitation or ImitationConfig(), search or SearchConfig()
     images = [view for view in data if view.train_inputs.ndim > 2]
     embedded = [view for view in data if view.train_inputs.ndim == 2]
+    used = data if scratch else embedded
     about: dict[str, Any] = {
-        "views": [f"{view.name}, {view.classes} classes, {view.fingerprint}" for view in data],
+        "views": [f"{view.name}, {view.classes} classes, {view.fingerprint}" for view in used],
         "imitation": asdict(imitation),
         "search": asdict(search),
     }
