@@ -160,12 +160,9 @@ def dropouts(model: nn.Module) -> list[nn.Module]:
 def dropping(model: nn.Module, seed: int) -> Iterator[None]:
     """Dropout switched on inside the block, with masks from that seed; all else as it is."""
     drops = dropouts(model)
-    devices = {weight.device for weight in model.parameters() if weight.device.type == "cuda"}
+    gpus = {weight.device for weight in model.parameters() if weight.device.type == "cuda"}
     fast = torch.backends.mha.get_fastpath_enabled()
-    with torch.random.fork_rng(devices=devices), seeded(seed):
-        for place in devices:
-            with torch.cuda.device(place):
-                torch.cuda.manual_seed(seed)
+    with seeded(seed, gpus):
         torch.backends.mha.set_fastpath_enabled(False)  # of transformers, without dropout
         try:
             for drop in drops:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -11,7 +12,7 @@ from ialelib.cycle import CycleConfig, Strategy, name_of, policy_of
 from ialelib.data import DataSet
 from ialelib.experts import dropouts
 from ialelib.generalist import Generalist
-from ialelib.models import build
+from ialelib.models import Architecture, build
 from ialelib.policy import AnyPolicy
 from ialelib.utils import cache
 from ialelib.utils.checks import check_count, check_kind, check_list
@@ -83,19 +84,25 @@ def tasks(
     policies = cycle.with_shipped(policies, strategies)
     cycle.check(data, config, strategies, policies)
     architecture = config.architecture(data)
-    has_dropout = bool(dropouts(build(architecture, seed=0)))
+    depends = [config.about(data) | _key(each, policies, architecture) for each in strategies]
     found: dict[Path, Callable[[], pd.DataFrame]] = {}
     for seed in seeds:
-        for strategy in strategies:
-            name, about = name_of(strategy), config.about(data)
-            policy = policy_of(strategy, policies)
-            about["policy"] = policy.fingerprint() if policy else ""
-            if isinstance(policy, Generalist) and policy.passes > 1 and has_dropout:
-                about["passes"] = policy.passes
-            if policy is None and not isinstance(strategy, str):
-                about["strategy"] = strategy
-            path = cache.table_file(
-                folder, f"{data.name}-{architecture.label}-{name}-{seed:03d}", about
-            )
+        for strategy, about in zip(strategies, depends, strict=True):
+            start = f"{data.name}-{architecture.label}-{name_of(strategy)}-{seed:03d}"
+            path = cache.table_file(folder, start, about)
             found[path] = partial(cycle.run_cycle, data, config, strategy, seed, policies)
     return found
+
+
+def _key(
+    strategy: Strategy, policies: Mapping[str, AnyPolicy], architecture: Architecture
+) -> dict[str, Any]:
+    """What of a strategy its cycles depend on, beside its name."""
+    policy = policy_of(strategy, policies)
+    key: dict[str, Any] = {"policy": policy.fingerprint() if policy else ""}
+    passes = policy.passes if isinstance(policy, Generalist) else 1
+    if passes > 1 and dropouts(build(architecture, seed=0)):
+        key["passes"] = passes
+    if policy is None and not isinstance(strategy, str):
+        key["strategy"] = strategy
+    return key

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ialelib import cycle
-from ialelib.cycle import CycleConfig, Strategy
+from ialelib.cycle import CycleConfig, Strategy, name_of
 from ialelib.data import DataSet
 from ialelib.experiments import paired
 from ialelib.policy import AnyPolicy
@@ -44,15 +43,11 @@ def run(
     sets, numbers = paired.checked(data, strategies, seeds)
     if config.n is None:
         raise InputError("give the size n of the sub-pools that the whole pool is compared with")
-    for one in sets:
-        cycle.check(one, config, strategies, policies)
+    greedy = [strategy for strategy in strategies if name_of(strategy) != "random"]
+    kinds = (("", config, strategies), (SUFFIX, replace(config, n=None), greedy))
     groups: list[cache.Group] = []
-    for seed, one, strategy in product(numbers, sets, strategies):
-        name = cycle.name_of(strategy)
-        kinds = {name: config, name + SUFFIX: replace(config, n=None)}
-        if name == "random":
-            del kinds[name + SUFFIX]
-        for called, here in kinds.items():
-            tasks = paired.tasks(one, here, [strategy], [seed], folder, policies)
-            groups.append((tasks, {"n": config.n, "strategy": called}))
-    return cache.run_groups(groups, processes, "cycles")
+    for seed, one, (suffix, here, some) in product(numbers, sets, kinds):
+        tasks = paired.tasks(one, here, some, [seed], folder, policies)
+        groups.append((tasks, {"n": config.n, "suffix": suffix}))
+    table = cache.run_groups(groups, processes, "cycles")
+    return table.assign(strategy=table["strategy"] + table.pop("suffix"))

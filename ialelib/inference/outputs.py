@@ -92,9 +92,8 @@ def outputs_of(
         raise InputError("there are no images to classify")
     logits_N_C = torch.cat([piece.logits_N_C for piece in seen])
     embedding_N_D = torch.cat([piece.embedding_N_D for piece in seen])
-    for name, values in (("logits", logits_N_C), ("embeddings", embedding_N_D)):
-        if not values.isfinite().all():
-            raise InputError(f"the classifier's {name} hold NaN or infinite values")
+    if not embedding_N_D.isfinite().all():
+        raise InputError("the classifier's embeddings hold NaN or infinite values")
     return Outputs(logits_N_C, embedding_N_D, seen[0].head_weight_C_D)
 
 
@@ -172,8 +171,6 @@ def _see(
     calls.clear()
     inputs = _moved(batch, classifier)
     given = _given(classifier, inputs)
-    if not given.isfinite().all():
-        raise InputError("the classifier's logits hold NaN or infinite values")
     if any(call.taken is given for call in calls):
         raise InputError(
             "the classifier gives features beside what it makes of them: let it return the logits "
@@ -226,6 +223,8 @@ def _logits(output: Any, count: int) -> Tensor:
             f"the classifier gives {len(logits)} tensors that may be its logits, {shapes}: let it "
             "return the logits alone, or a dict that has them as `logits`"
         )
+    if not logits[0].isfinite().all():
+        raise InputError("the classifier's logits hold NaN or infinite values")
     return logits[0]
 
 

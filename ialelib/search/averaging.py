@@ -5,18 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from ialelib.data import DataSet
-from ialelib.features import NAMES
 from ialelib.generalist import Generalist
 from ialelib.metrics import gains_over, holm
-from ialelib.search.evolution import evaluate
+from ialelib.search.evolution import CHANCE, evaluate
 from ialelib.search.tasks import draw
 from ialelib.utils.checks import check_count
 from ialelib.utils.seeds import derive
 
-CHANCE = "random"
+RANDOM = "random"
 
 
 def compare_passes(
@@ -34,9 +32,8 @@ def compare_passes(
     """
     check_count("tasks", tasks)
     seeds = [derive(0, "averaging", task) for task in range(tasks)]
-    chance = Generalist(torch.zeros(len(NAMES), 2))
-    policies = [chance, *(replace(policy, passes=number) for number in passes)]
-    names = dict(enumerate([CHANCE, *map(str, passes)]))
+    policies = [CHANCE, *(replace(policy, passes=number) for number in passes)]
+    names = dict(enumerate([RANDOM, *map(str, passes)]))
     table = evaluate(data, seeds, policies, folder, processes)
     table["passes"] = table["candidate"].map(names)
     drawn = [draw(data, seed) for seed in seeds]
@@ -58,7 +55,7 @@ def gains(table: pd.DataFrame) -> pd.DataFrame:
     """
     wide = table.pivot_table(index=["classifier", "task"], columns="passes", values="aubc")
     order = table["passes"].unique()
-    first = next(name for name in order if name != CHANCE)
+    first = next(name for name in order if name != RANDOM)
     kinds = {"all": wide, **{str(name): part for name, part in wide.groupby(level="classifier")}}
     parts = [gains_over(part[order], first).assign(classifier=name) for name, part in kinds.items()]
     found = pd.concat(parts, ignore_index=True)

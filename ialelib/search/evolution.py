@@ -21,6 +21,9 @@ from ialelib.utils import cache
 from ialelib.utils.extras import extra
 from ialelib.utils.seeds import derive, stream
 
+CHANCE = Generalist(torch.zeros(len(NAMES), 2))
+"""Its scores are equal, so that it chooses at random."""
+
 
 @dataclass(frozen=True)
 class SearchConfig:
@@ -93,11 +96,10 @@ def gains_over_random(
 
     Tasks differ from generation to generation, so that only gains show what was learned.
     """
-    chance = Generalist(torch.zeros(len(NAMES), 2))  # equal scores: a choice at random
     parts = []
     for generation in range(config.generations):
         seeds = task_seeds(config, generation)
-        part = evaluate(data, seeds, [chance], folder, processes, f"random {generation}")
+        part = evaluate(data, seeds, [CHANCE], folder, processes, f"random {generation}")
         parts.append(part.assign(generation=generation))
     unit = ["generation", "task"]
     at_random = pd.concat(parts).set_index(unit)["aubc"].rename("chance")

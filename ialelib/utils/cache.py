@@ -70,16 +70,18 @@ def _sealed(path: Path) -> pd.DataFrame:
     text, _, seal = path.read_bytes().rpartition(SEAL)
     if seal != digest(text).encode() + b"\n":
         raise InputError(f"{path} does not fit its digest")
-    return read_table(io.BytesIO(text))
+    return _table(text)
 
 
-def read_table(path: Path | io.BytesIO) -> pd.DataFrame:
+def read_table(path: str | Path) -> pd.DataFrame:
     """Read a table back to the last digit; of an older one commit or core are "unknown"."""
+    whole = expanded(path).read_bytes()
+    return _table(whole.rpartition(SEAL)[0] or whole)
+
+
+def _table(text: bytes) -> pd.DataFrame:
     exact = {**dict.fromkeys(EXACT, float), "chosen": str, "commit": str, "core": str}
-    if isinstance(path, Path):
-        text, _, _ = path.read_bytes().rpartition(SEAL)
-        path = io.BytesIO(text or path.read_bytes())
-    table = pd.read_csv(path, converters=exact, keep_default_na=False)
+    table = pd.read_csv(io.BytesIO(text), converters=exact, keep_default_na=False)
     return table.assign(**{name: UNKNOWN for name in ("commit", "core") if name not in table})
 
 

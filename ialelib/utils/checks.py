@@ -46,14 +46,19 @@ def check_whole(name: str, values: Any, remedy: str = "") -> np.ndarray:
 
 def as_array(name: str, values: Any) -> np.ndarray:
     """Values as an array, also a tensor of any device; InputError for lists of other lengths."""
-    if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
-        raise InputError(f"{name} holds masked values, which would count; take them out first")
+    check_unmasked(name, values)
     try:
         return np.asarray(values.cpu() if isinstance(values, Tensor) else values)
     except ValueError:
         raise InputError(f"{name} must be whole numbers, not lists of different lengths") from None
     except (TypeError, NotImplementedError) as error:  # torch's, for tensors that NumPy lacks
         raise InputError(f"{name} must be values in memory that NumPy has: {error}") from None
+
+
+def check_unmasked(name: str, values: Any) -> None:
+    """Raises InputError for an array with masked values, which would count as the others do."""
+    if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
+        raise InputError(f"{name} holds masked values, which would count; take them out first")
 
 
 def is_whole(value: Any, least: int, most: float = np.inf) -> bool:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ialelib.utils.checks import check_unmasked
 from ialelib.utils.errors import InputError
 
 Rows = Tensor | np.ndarray
@@ -28,8 +29,7 @@ def read(
     """
     if isinstance(rows, Tensor):
         return rows[which].detach().to("cpu", dtype)
-    if isinstance(rows, np.ma.MaskedArray) and np.ma.getmaskarray(rows).any():
-        raise InputError("an array holds masked values, which would count; take those rows out")
+    check_unmasked("an array", rows)
     # A copy, in the processor's byte order: torch must not write to a file.
     native = rows.dtype.newbyteorder("=")
     if isinstance(which, slice) or not isinstance(rows, np.memmap):

@@ -1,7 +1,7 @@
 """Independent random streams from one seed."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import numpy as np
@@ -32,11 +32,15 @@ def stream(seed: int, *path: str | int) -> np.random.Generator:
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """torch's generator of the CPU begins at that seed inside the block, and goes on as before.
+def seeded(seed: int, gpus: Collection[torch.device] = ()) -> Iterator[None]:
+    """torch's generators begin at that seed inside the block, and go on as before after it.
 
-    `torch.manual_seed` would also set those of every GPU, which may be in use.
+    That of the CPU, and of these `gpus`: `torch.manual_seed` would also set those of every other
+    one, which may be in use.
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=gpus):
         torch.default_generator.manual_seed(seed)
+        for gpu in gpus:
+            with torch.cuda.device(gpu):
+                torch.cuda.manual_seed(seed)
         yield

@@ -15,7 +15,7 @@ from ialelib.experiments import paired
 from ialelib.experts import Query
 from ialelib.features import NAMES
 from ialelib.metrics import areas
-from ialelib.search.averaging import CHANCE, compare_passes, gains
+from ialelib.search.averaging import RANDOM, compare_passes, gains
 from ialelib.search.tasks import draw, some
 from ialelib.training import fit_many
 from ialelib.utils.seeds import derive, stream
@@ -97,12 +97,12 @@ def test_every_number_of_passes_runs_the_same_tasks(images: DataSet, table: pd.D
 
 def test_gains_are_over_the_first_number_of_passes() -> None:
     part = pd.DataFrame({"task": [0, 1], "classifier": ["cnn", "mlp"]})
-    areas = {CHANCE: [0.1, 0.1], "1": [0.5, 0.6], "20": [0.7, 0.7]}
+    areas = {RANDOM: [0.1, 0.1], "1": [0.5, 0.6], "20": [0.7, 0.7]}
     table = pd.concat([part.assign(passes=name, aubc=x) for name, x in areas.items()])
     found = gains(table).set_index(["classifier", "passes"])
     assert found.loc[("all", "20"), "gain"] == pytest.approx(0.15)
     assert found.loc[("mlp", "20"), "gain"] == pytest.approx(0.1)
-    assert found.loc[("all", CHANCE), "gain"] == pytest.approx(-0.45)
+    assert found.loc[("all", RANDOM), "gain"] == pytest.approx(-0.45)
     assert found.loc[("all", "20"), "tasks"] == 2
 
 
